@@ -1,0 +1,75 @@
+//! Go's concurrency without std: channels, `select!`, wait groups and locks that sleep, on bare metal and inside other
+//! runtimes.
+//!
+//! It never spawns, never sleeps by itself and knows no operating system. How a caller waits is one seam, [`park`]: a
+//! runtime plugs in there, an OS thread parks (feature `std`), and without either the CPU spins.
+//!
+//! | to …                                   | there is                                   | needs   |
+//! |----------------------------------------|--------------------------------------------|---------|
+//! | pass values                            | [`channel`]                                | `alloc` |
+//! | wait for the first of several channels | [`select!`]                                | `alloc` |
+//! | wait until a number of things are done | [`WaitGroup`]                              |         |
+//! | share data                             | [`Mutex`], [`RwLock`]                      |         |
+//! | share data for a few instructions      | [`SpinMutex`]                              |         |
+//! | do something when a scope ends         | [`defer!`]                                 |         |
+//! | plug in a scheduler                    | [`park::install`]                          |         |
+//!
+//! Everything but the heap channels is `const`-constructible and never allocates; any number of tasks can wait on it.
+//!
+//! # Features
+//!
+//! * `alloc`: [`channel`] and [`select!`].
+//! * `std` (default): OS threads park instead of spinning, and there is a clock for the calls with a time limit.
+//!
+//! # Examples
+//!
+//! ```
+//! use greenlight_core::{WaitGroup, channel};
+//!
+//! static GROUP: WaitGroup = WaitGroup::new();
+//! let (tx, rx) = channel::bounded(0);
+//! for i in 0..3 {
+//!     GROUP.add(1);
+//!     let tx = tx.clone();
+//!     std::thread::spawn(move || {
+//!         let _done = GROUP.done_on_drop();
+//!         tx.send(i).unwrap();
+//!     });
+//! }
+//! drop(tx);
+//! assert_eq!(rx.iter().sum::<i32>(), 3);
+//! GROUP.wait();
+//! ```
+#![cfg_attr(not(any(test, feature = "std", loom)), no_std)]
+#![cfg_attr(not(any(test, feature = "alloc", loom)), allow(dead_code))]
+
+#[cfg(any(feature = "alloc", loom))]
+extern crate alloc;
+
+mod sync;
+
+mod spin;
+
+pub mod park;
+
+mod queue;
+mod turn;
+
+mod wait_group;
+
+mod mutex;
+mod rw_lock;
+
+#[cfg(feature = "alloc")]
+pub mod channel;
+
+mod defer;
+
+pub use defer::Defer;
+pub use mutex::{Mutex, MutexGuard};
+pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use spin::{SpinMutex, SpinMutexGuard};
+pub use wait_group::{DoneOnDrop, WaitGroup};
+
+/// Go's name for [`RwLock`].
+pub type RwMutex<T> = RwLock<T>;

@@ -1,0 +1,260 @@
+//! The wait queue: an intrusive list of sleeping waiters, first come, first served.
+//!
+//! ```text
+//!   WaitQueue { first ──┐           last ──┐ }      inside the SpinMutex of its channel, lock, group
+//!                       ▼                  ▼
+//!                    Waiter ◀───────▶ Waiter        each on the stack of who sleeps
+//!                       │                │
+//!                      Turn             Turn        who ends which sleep (turn.rs)
+//! ```
+//!
+//! * Q1  Links are touched only under the lock around the queue: every method wants `&mut` of what that lock guards.
+//! * Q2  A waiter stays where it is, alive, from `push` until it was popped or removed: its owner removes it before its
+//!   frame ends, whatever ends it.
+//! * Q3  Whoever pops a waiter claims its turn, and does not touch the waiter after finishing it (U3).
+//!
+//! Nodes live with the sleeper, so any number can wait without allocation. No waker is called, cloned or dropped under
+//! the lock: those run foreign code. Wakers leave as values, in a [`Wakers`] batch where there are many.
+
+use crate::{sync::UnsafeCell, turn::Turn};
+use core::{
+    marker::{PhantomData, PhantomPinned},
+    ptr::NonNull,
+    task::Waker,
+};
+
+/// A place in a queue, with what the peer needs to do its part.
+pub(crate) struct Waiter<P> {
+    links: UnsafeCell<Links<P>>,
+    turn: NonNull<Turn>,
+    arm: usize,
+    pub(crate) payload: P,
+    _pinned: PhantomPinned,
+}
+
+struct Links<P> {
+    next: Option<NonNull<Waiter<P>>>,
+    prev: Option<NonNull<Waiter<P>>>,
+    linked: bool,
+    /// The place in the line, counted since the queue was made: see [`WaitQueue::line`].
+    place: usize,
+}
+
+impl<P> Waiter<P> {
+    /// A waiter outside of any queue, which stands for arm `arm` of `turn`.
+    pub(crate) fn new(turn: &Turn, arm: usize, payload: P) -> Self {
+        let links = Links { next: None, prev: None, linked: false, place: 0 };
+        Self { links: UnsafeCell::new(links), turn: NonNull::from(turn), arm, payload, _pinned: PhantomPinned }
+    }
+}
+
+/// A claimed waiter on its way to be finished.
+pub(crate) struct Claimed<'q, P> {
+    waiter: NonNull<Waiter<P>>,
+    /// The borrow of the queue: its lock is held until this is finished.
+    _queue: PhantomData<&'q mut WaitQueue<P>>,
+}
+
+impl<P> Claimed<'_, P> {
+    pub(crate) fn payload(&self) -> &P {
+        // SAFETY: alive by Q2: its turn is claimed and not done, so its owner waits for us.
+        unsafe { &self.waiter.as_ref().payload }
+    }
+
+    /// Ends the waiter's sleep, by the arm it stands for. The waker is to be called after the lock is given back.
+    #[must_use]
+    pub(crate) fn finish(self) -> Option<Waker> {
+        // SAFETY: as in `payload`.
+        let arm = unsafe { self.waiter.as_ref() }.arm;
+        self.finish_as(arm)
+    }
+
+    /// Ends the waiter's sleep with `outcome` in the arm's place: for waiters that stand in one queue only.
+    #[must_use]
+    pub(crate) fn finish_as(self, outcome: usize) -> Option<Waker> {
+        // SAFETY: as in `payload`. The turn outlives its nodes' places in queues, and by U3 this is the last touch.
+        unsafe { self.waiter.as_ref().turn.as_ref().finish(outcome) }
+    }
+}
+
+pub(crate) struct WaitQueue<P> {
+    first: Option<NonNull<Waiter<P>>>,
+    last: Option<NonNull<Waiter<P>>>,
+    pushed: usize,
+}
+
+// SAFETY: the queue reaches its waiters only through Q1 and Q2, from whichever thread holds the lock; payloads cross
+// threads, so they must be Send.
+unsafe impl<P: Send> Send for WaitQueue<P> {}
+
+impl<P> WaitQueue<P> {
+    pub(crate) const fn new() -> Self {
+        Self { first: None, last: None, pushed: 0 }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// The first waiter, who stays in the line.
+    pub(crate) fn peek(&self) -> Option<&P> {
+        // SAFETY: linked, so alive by Q2, for as long as the lock is held, which the borrow of `self` stands for.
+        self.first.map(|first| unsafe { &(*first.as_ptr()).payload })
+    }
+
+    /// Puts `waiter` at the end of the line.
+    ///
+    /// # Safety
+    ///
+    /// It is in no queue; it and its turn stay in place until it was popped, or removed from this same queue.
+    pub(crate) unsafe fn push_back(&mut self, waiter: &Waiter<P>) {
+        let node = NonNull::from(waiter);
+        let (last, place) = (self.last, self.pushed);
+        self.pushed = self.pushed.wrapping_add(1);
+        // SAFETY: Q1, we hold the lock; the caller says it is in no other queue.
+        waiter.links.with_mut(|l| unsafe { *l = Links { next: None, prev: last, linked: true, place } });
+        match last {
+            None => self.first = Some(node),
+            // SAFETY: linked, so alive by Q2; Q1.
+            Some(last) => unsafe { last.as_ref() }.links.with_mut(|l| unsafe { (*l).next = Some(node) }),
+        }
+        self.last = Some(node);
+    }
+
+    /// Puts `waiter` at the head of the line: it has waited before.
+    ///
+    /// # Safety
+    ///
+    /// As for [`push_back`](Self::push_back).
+    pub(crate) unsafe fn push_front(&mut self, waiter: &Waiter<P>) {
+        let node = NonNull::from(waiter);
+        let first = self.first;
+        let place = self.pushed.wrapping_sub(1);
+        // SAFETY: Q1, we hold the lock; the caller says it is in no other queue.
+        waiter.links.with_mut(|l| unsafe { *l = Links { next: first, prev: None, linked: true, place } });
+        match first {
+            None => self.last = Some(node),
+            // SAFETY: linked, so alive by Q2; Q1.
+            Some(first) => unsafe { first.as_ref() }.links.with_mut(|l| unsafe { (*l).prev = Some(node) }),
+        }
+        self.first = Some(node);
+    }
+
+    /// Claims the first waiter who still waits. Those that were ended through another queue (a select's other arm) are
+    /// dropped from the line on the way.
+    pub(crate) fn pop(&mut self) -> Option<Claimed<'_, P>> {
+        loop {
+            let waiter = self.first?;
+            // SAFETY: linked, so alive by Q2; the lock is held, so its owner cannot have removed it meanwhile.
+            let turn = unsafe {
+                self.unlink(waiter);
+                waiter.as_ref().turn.as_ref()
+            };
+            if turn.claim() {
+                return Some(Claimed { waiter, _queue: PhantomData });
+            }
+        }
+    }
+
+    /// Claims the first waiter who came before `line`, a place that [`line`](Self::line) gave.
+    pub(crate) fn pop_before(&mut self, line: usize) -> Option<Claimed<'_, P>> {
+        let first = self.first?;
+        // SAFETY: linked, so alive by Q2; Q1.
+        let place = unsafe { first.as_ref() }.links.with(|l| unsafe { (*l).place });
+        // The distance, not the order: places wrap.
+        if (line.wrapping_sub(place) as isize) <= 0 {
+            return None;
+        }
+        self.pop()
+    }
+
+    /// The place that the next waiter will get: all who wait now stand before it.
+    pub(crate) fn line(&self) -> usize {
+        self.pushed
+    }
+
+    /// Takes `waiter` out of the line. False if it is not in it (any more).
+    ///
+    /// # Safety
+    ///
+    /// If it is in a queue, it is in this one.
+    pub(crate) unsafe fn remove(&mut self, waiter: &Waiter<P>) -> bool {
+        // SAFETY: Q1.
+        let linked = waiter.links.with(|l| unsafe { (*l).linked });
+        if linked {
+            // SAFETY: linked, in this queue by the caller's word.
+            unsafe { self.unlink(NonNull::from(waiter)) };
+        }
+        linked
+    }
+
+    /// # Safety
+    ///
+    /// `waiter` is linked in this queue.
+    unsafe fn unlink(&mut self, waiter: NonNull<Waiter<P>>) {
+        // SAFETY: all three are linked here, so alive by Q2, and their links are ours by Q1.
+        unsafe {
+            let (prev, next) = waiter.as_ref().links.with_mut(|l| {
+                (*l).linked = false;
+                ((*l).prev.take(), (*l).next.take())
+            });
+            match prev {
+                None => self.first = next,
+                Some(prev) => prev.as_ref().links.with_mut(|l| (*l).next = next),
+            }
+            match next {
+                None => self.last = prev,
+                Some(next) => next.as_ref().links.with_mut(|l| (*l).prev = prev),
+            }
+        }
+    }
+}
+
+/// Wakers collected under a lock, to be called after it is given back. Dropped, it calls those that are left, so that a
+/// waker that panics costs nobody else the wake-up.
+pub(crate) struct Wakers {
+    wakers: [Option<Waker>; Wakers::ROOM],
+    len: usize,
+}
+
+impl Wakers {
+    const ROOM: usize = 16;
+
+    pub(crate) fn new() -> Self {
+        Self { wakers: [const { None }; Self::ROOM], len: 0 }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.len == Self::ROOM
+    }
+
+    /// Room is the caller's business: see [`is_full`](Self::is_full).
+    pub(crate) fn push(&mut self, waker: Option<Waker>) {
+        if let Some(waker) = waker {
+            self.wakers[self.len] = Some(waker);
+            self.len += 1;
+        }
+    }
+
+    /// Calls them all, in the order they came.
+    pub(crate) fn wake(self) {}
+}
+
+impl Drop for Wakers {
+    fn drop(&mut self) {
+        struct Rest<'a>(core::slice::IterMut<'a, Option<Waker>>);
+        impl Rest<'_> {
+            fn wake(&mut self) {
+                while let Some(waker) = self.0.next().and_then(Option::take) {
+                    waker.wake();
+                }
+            }
+        }
+        impl Drop for Rest<'_> {
+            fn drop(&mut self) {
+                self.wake();
+            }
+        }
+        Rest(self.wakers[..self.len].iter_mut()).wake();
+    }
+}

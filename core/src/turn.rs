@@ -1,0 +1,79 @@
+//! One sleep of one waiter: who ends it, and how the two hand over.
+//!
+//! ```text
+//!             claim                finish
+//!   WAITING ─────────▶ CLAIMED ──────────────▶ DONE(arm)
+//!      (peers race; one wins)   (the winner)
+//! ```
+//!
+//! A waiter owns one `Turn`, however many queues it stands in; each of its nodes points to it and says which arm it is.
+//! The peer that finds a node claims the turn, does its part of the operation (moves the value), and finishes it.
+//!
+//! * U1  Before the first node is in a queue, the turn belongs to its waiter.
+//! * U2  From then on it leaves WAITING once: by the peer whose `claim` succeeds. That peer owns `waker`, and the slot of
+//!   the node it came by, until it stores DONE. It holds that node's queue lock all the while.
+//! * U3  Storing DONE is the peer's last touch of turn and node: the waiter may return and its frame be gone at once.
+//! * U4  A waiter that gives up takes each of its queues' locks to pull the node out. By U2, when it has had them all,
+//!   the turn is WAITING or DONE, and stays so.
+
+use crate::sync::{
+    UnsafeCell,
+    atomic::{AtomicUsize, Ordering::*},
+};
+use core::task::Waker;
+
+const WAITING: usize = 0;
+const CLAIMED: usize = 1;
+/// DONE(arm) is this plus the arm's number.
+const DONE: usize = 2;
+
+pub struct Turn {
+    /// | operation | order            | pairs with | so that                                                       |
+    /// |-----------|------------------|------------|---------------------------------------------------------------|
+    /// | `claim`   | Relaxed          | nothing    | who wins is all it decides; the node's queue lock brings the  |
+    /// |           |                  |            | waiter's writes, which were made before it was taken to enlist |
+    /// | `finish`  | Release          | `outcome`  | the waiter sees the moved value                               |
+    /// | `outcome` | Acquire          | `finish`   | the same, and the waiter's next writes stay behind U3         |
+    state: AtomicUsize,
+    waker: UnsafeCell<Option<Waker>>,
+}
+
+impl Turn {
+    pub(crate) fn new() -> Self {
+        Self { state: AtomicUsize::new(WAITING), waker: UnsafeCell::new(None) }
+    }
+
+    /// Leaves the waker that `finish` will hand to the peer.
+    ///
+    /// # Safety
+    ///
+    /// No node of this turn is in a queue, or the caller holds the lock of the only queue that has one and found it
+    /// still linked there.
+    pub(crate) unsafe fn arm(&self, waker: Waker) {
+        // SAFETY: by U1, or because nobody can claim without the lock that the caller holds.
+        self.waker.with_mut(|cell| unsafe { *cell = Some(waker) });
+    }
+
+    /// Takes the right to end this sleep. One caller gets it.
+    pub(crate) fn claim(&self) -> bool {
+        self.state.compare_exchange(WAITING, CLAIMED, Relaxed, Relaxed).is_ok()
+    }
+
+    /// Ends the sleep by arm `arm` and returns the waker to call once the lock is given back.
+    ///
+    /// # Safety
+    ///
+    /// The caller's `claim` succeeded, it holds the queue lock it claimed under, and it does not touch the turn or its
+    /// nodes again.
+    pub(crate) unsafe fn finish(&self, arm: usize) -> Option<Waker> {
+        // SAFETY: ours by U2.
+        let waker = self.waker.with_mut(|cell| unsafe { (*cell).take() });
+        self.state.store(DONE + arm, Release);
+        waker
+    }
+
+    /// The arm that ended the sleep, if one did.
+    pub(crate) fn outcome(&self) -> Option<usize> {
+        self.state.load(Acquire).checked_sub(DONE)
+    }
+}
