@@ -283,10 +283,9 @@ impl Drop for Wait<'_> {
         if unsafe { self.queue.lock().remove(&self.waiter) } {
             return;
         }
-        // M3: it was let go and will not use that: on to the next.
-        if self.turn.outcome() == Some(GRANTED) {
-            unlock_contended(self.state, self.queue);
-        } else if self.state.fetch_or(LOCKED, Acquire) & LOCKED == 0 {
+        // M3: it was let go and will not use that: the lock is taken, if it was not granted, and given back.
+        let granted = self.turn.outcome() == Some(GRANTED);
+        if granted || self.state.fetch_or(LOCKED, Acquire) & LOCKED == 0 {
             unlock_contended(self.state, self.queue);
         }
     }

@@ -78,9 +78,8 @@ enum Kind {
     Word(String),
     Mark(char),
     Literal,
-    Parens {
-        empty: bool,
-    },
+    Parens,
+    EmptyParens,
     Brackets,
     Braces,
     /// What a `macro_rules!` variable such as `$vis` or `$body` leaves around its tokens.
@@ -99,7 +98,8 @@ fn kinds(tokens: &[TokenTree]) -> Vec<Kind> {
         TokenTree::Punct(mark) => Kind::Mark(mark.as_char()),
         TokenTree::Literal(_) => Kind::Literal,
         TokenTree::Group(group) => match group.delimiter() {
-            Delimiter::Parenthesis => Kind::Parens { empty: group.stream().is_empty() },
+            Delimiter::Parenthesis if group.stream().is_empty() => Kind::EmptyParens,
+            Delimiter::Parenthesis => Kind::Parens,
             Delimiter::Bracket => Kind::Brackets,
             Delimiter::Brace => Kind::Braces,
             Delimiter::None => Kind::Invisible,
@@ -137,17 +137,16 @@ fn find_function(kinds: &[Kind]) -> Result<usize, Mistake> {
         at += 1;
     } else if kinds.get(at).is_some_and(|kind| kind.is_word("pub")) {
         at += 1;
-        at += usize::from(matches!(kinds.get(at), Some(Kind::Parens { .. })));
+        at += usize::from(kinds.get(at) == Some(&Kind::Parens));
     }
 
     let Some(function) = name_of(kinds).map(|name| name - 1) else {
         return Err(Mistake { at, message: NOT_A_FUNCTION });
     };
-    for (at, kind) in kinds.iter().enumerate().take(function).skip(at) {
-        let message = match kind {
+    if at != function {
+        let message = match &kinds[at] {
             Kind::Word(word) if word == "async" => ASYNC,
             Kind::Word(word) if ["const", "unsafe", "safe", "extern"].contains(&word.as_str()) => NOT_PLAIN,
-            Kind::Literal => NOT_PLAIN,
             _ => NOT_A_FUNCTION,
         };
         return Err(Mistake { at, message });
@@ -155,8 +154,8 @@ fn find_function(kinds: &[Kind]) -> Result<usize, Mistake> {
 
     let parens = function + 2;
     match kinds.get(parens) {
-        Some(Kind::Parens { empty: true }) => {}
-        Some(Kind::Parens { empty: false }) => return Err(Mistake { at: parens, message: TAKES_ARGUMENTS }),
+        Some(Kind::EmptyParens) => {}
+        Some(Kind::Parens) => return Err(Mistake { at: parens, message: TAKES_ARGUMENTS }),
         Some(Kind::Mark('<')) => return Err(Mistake { at: parens, message: GENERIC }),
         _ => return Err(Mistake { at: parens, message: NOT_A_FUNCTION }),
     }
@@ -296,7 +295,8 @@ mod tests {
     /// The kinds of tokens written with blanks between them; `(..)`, `[..]`, `{..}` and `$..` are one token each.
     fn shape(source: &str) -> Vec<Kind> {
         let kind = |token: &str| match token.as_bytes()[0] {
-            b'(' => Kind::Parens { empty: token == "()" },
+            b'(' if token == "()" => Kind::EmptyParens,
+            b'(' => Kind::Parens,
             b'[' => Kind::Brackets,
             b'{' => Kind::Braces,
             b'$' => Kind::Invisible,

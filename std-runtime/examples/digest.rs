@@ -28,7 +28,6 @@
 //! | 130       | Ctrl-C: the lines hashed so far are printed; a second one kills at once   |
 //! | 141       | nobody reads stdout any more (`digest | head`), as if SIGPIPE had ended us |
 
-use ctrlc::set_handler as on_ctrl_c;
 use greenlight::channel::{Receiver, Sender, TryRecvError, bounded};
 use greenlight::{Runtime, go, select};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -55,7 +54,7 @@ Prints the SHA-256 of every regular file under DIR (default: .), for `sha256sum 
 const CHUNK: usize = 128 * 1024;
 /// A hasher that waits for its next path leaves its worker to another one.
 const HASHERS_PER_WORKER: usize = 4;
-/// Paths or results under way. Enough that nobody waits for the next switch, few enough that Ctrl-C is quick.
+/// Paths, or results, under way. When it is full the walker sleeps, so it is never far ahead of the hashers.
 const QUEUE: usize = 256;
 
 const FAILED: u8 = 1;
@@ -119,7 +118,7 @@ fn parse_workers(number: Option<OsString>) -> Result<usize, String> {
 fn run(options: Options) -> io::Result<u8> {
     let (interrupt, stop) = bounded::<()>(0);
     let mut interrupted_before = false;
-    on_ctrl_c(move || {
+    ctrlc::set_handler(move || {
         if interrupted_before {
             process::exit(INTERRUPTED.into());
         }
@@ -128,11 +127,8 @@ fn run(options: Options) -> io::Result<u8> {
     })
     .map_err(io::Error::other)?;
 
-    let workers = options.workers.map_or_else(available_parallelism_or_one, |workers| workers);
-    let pipeline = {
-        let stop = stop.clone();
-        move || digest(options.root, workers * HASHERS_PER_WORKER, &stop)
-    };
+    let workers = options.workers.unwrap_or_else(|| available_parallelism().map_or(1, usize::from));
+    let pipeline = move || digest(options.root, workers * HASHERS_PER_WORKER, &stop);
     let outcome = match options.workers {
         Some(workers) => Runtime::builder().workers(workers).build()?.run(pipeline),
         None => greenlight::run(pipeline),
@@ -146,10 +142,6 @@ fn run(options: Options) -> io::Result<u8> {
         return Ok(INTERRUPTED);
     }
     Ok(if outcome.failures == 0 { 0 } else { FAILED })
-}
-
-fn available_parallelism_or_one() -> usize {
-    available_parallelism().map_or(1, usize::from)
 }
 
 /// One line of the list.
@@ -235,7 +227,7 @@ fn walk(
 
     match root.symlink_metadata().map(|metadata| metadata.file_type()) {
         Ok(kind) if kind.is_file() || kind.is_dir() => pending.push((root, kind)),
-        Ok(kind) if kind.is_symlink() => fail(root, io::Error::other("a symbolic link; add a / to follow it")),
+        Ok(kind) if kind.is_symlink() => fail(root, io::Error::other("a symbolic link: append / to follow it")),
         Ok(_) => fail(root, io::Error::other("neither a directory nor a regular file")),
         Err(error) => fail(root, error),
     }

@@ -1,1 +1,188 @@
-//! Placeholder.
+//! Go's concurrency for Rust: green threads over all CPU cores, channels, `select!`, wait groups and locks, without
+//! colouring functions `async`.
+//!
+//! ```
+//! use greenlight::{WaitGroup, channel::bounded, go, select};
+//! use std::time::Duration;
+//!
+//! let (tx, rx) = bounded(5);
+//! let wg = WaitGroup::new();
+//! for i in 0..10 {
+//!     let tx = tx.clone();
+//!     wg.go(move || tx.send(i * i)); // a green thread: it costs one page of memory
+//! }
+//! drop(tx);
+//! let total = go(move || rx.iter().sum::<i32>());
+//! wg.wait();
+//! assert_eq!(total.join().unwrap(), 285);
+//!
+//! let (_tx, rx) = bounded::<()>(0);
+//! select! {
+//!     recv(rx) -> _ => unreachable!(),
+//!     default(Duration::from_millis(1)) => println!("nothing came"),
+//! }
+//! ```
+//!
+//! # Tour
+//!
+//! * [`go`] starts a green thread, and [`go!`] does it for an expression. [`JoinHandle::join`] brings its result or its
+//!   panic.
+//! * [`run`] and [`#[greenlight::main]`](main) make the program itself a green thread. When it returns the process ends,
+//!   whatever else still runs. `go` and everything that waits work from plain OS threads, too.
+//! * [`channel`]: `bounded(0)`, `bounded(n)`, `unbounded()`, with `close` and iteration; [`select!`] over several.
+//! * [`WaitGroup`], [`Mutex`], [`RwLock`], [`defer!`].
+//! * [`sleep`] and the calls with a time limit wait on a timer of the runtime.
+//! * A program in which everybody waits for everybody is told so, with a line for each green thread, and exit code 2.
+//!
+//! # What a green thread may do
+//!
+//! Everything that an OS thread may. It has a stack of 256 KiB of its own, of which only touched pages cost memory; when
+//! that overflows, the program ends with a message that names the green thread.
+//!
+//! Once it has started, a green thread stays on one OS thread: thread-locals, `Rc`, `RefCell` borrows and guards that are
+//! not `Send` stay valid across anything that waits. It shares those thread-locals with the other green threads of that
+//! worker. So code that counts on strict nesting of a thread-local's value (set, call, set back) must not wait in
+//! between.
+//!
+//! A call that blocks the OS thread (reading a file, `std::sync::Mutex`, `std::thread::sleep`) stops the other green
+//! threads of its worker meanwhile. Never wait for another green thread that way.
+//!
+//! # Platforms
+//!
+//! Linux on x86_64.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("greenlight runs on Linux only, so far; greenlight-core runs everywhere");
+
+// The life of a task, in the order in which it meets these.
+mod runtime;
+
+mod task;
+
+#[path = "stack_tmp.rs"]
+mod stack;
+
+mod worker;
+
+mod arch;
+
+mod hooks;
+
+mod join;
+
+mod deadlock;
+
+mod wait_group;
+
+pub use greenlight_core::{
+    Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, RwMutex, SpinMutex, SpinMutexGuard, channel, defer,
+    park, select,
+};
+pub use join::JoinHandle;
+pub use runtime::{Builder, Runtime};
+pub use wait_group::{DoneOnDrop, WaitGroup};
+
+/// Makes a function a green thread: `main`, most of the time.
+pub use greenlight_macros::main;
+
+use std::{panic::Location, time::Duration};
+
+/// Starts `f` as a green thread and returns at once.
+///
+/// On a green thread it starts on the same runtime, from an OS thread on the global one, which starts with the first
+/// call. Dropping the handle leaves the green thread running. When `main` returns, the process ends without waiting.
+///
+/// # Panics
+///
+/// If there is no memory for another stack; `f` is dropped. A panic *of* `f` ends that green thread only: the panic hook
+/// reports it, and [`JoinHandle::join`] brings it.
+///
+/// # Cost
+///
+/// A stack from the pool (one page, if nobody used it before), and no allocation.
+///
+/// # Examples
+///
+/// ```
+/// let handles: Vec<_> = (0..10).map(|i| greenlight::go(move || i * 2)).collect();
+/// let doubled: Vec<i32> = handles.into_iter().map(|handle| handle.join().unwrap()).collect();
+/// assert_eq!(doubled[9], 18);
+/// ```
+#[track_caller]
+pub fn go<F, T>(f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    runtime::here().spawn(f)
+}
+
+/// Starts an expression, or a block, as a green thread: Go's `go f(x)`.
+///
+/// The variables that it names move into the green thread, where the whole expression is evaluated. What comes back is the
+/// [`JoinHandle`].
+///
+/// # Examples
+///
+/// ```
+/// use greenlight::go;
+///
+/// fn db_call(i: u32) -> u32 {
+///     i * i
+/// }
+///
+/// let call = go!(db_call(3));
+/// assert_eq!(call.join().unwrap(), 9);
+/// ```
+#[macro_export]
+macro_rules! go {
+    ($($body:tt)+) => {
+        $crate::go(move || { $($body)+ })
+    };
+}
+
+/// Runs `f` as a green thread of the global runtime and waits for it. See [`Runtime::run`].
+///
+/// # Panics
+///
+/// With the panic of `f`, if it panics.
+///
+/// # Examples
+///
+/// ```
+/// let sum = greenlight::run(|| {
+///     let (tx, rx) = greenlight::channel::bounded(0);
+///     greenlight::go(move || (1..=3).for_each(|i| tx.send(i).unwrap()));
+///     rx.iter().sum::<i32>()
+/// });
+/// assert_eq!(sum, 6);
+/// ```
+#[track_caller]
+pub fn run<F, T>(f: F) -> T
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    go(f).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Sleeps for `time` at least: the green thread, or the OS thread that calls it. `Duration::MAX` is for ever.
+///
+/// # Examples
+///
+/// ```
+/// greenlight::sleep(std::time::Duration::from_millis(1));
+/// ```
+#[track_caller]
+pub fn sleep(time: Duration) {
+    let why = park::Why { what: "sleep", object: 0, site: Location::caller() };
+    let _ = park::wait(&why, park::deadline_after(time), &mut |_| std::task::Poll::Pending);
+}
+
+/// Lets other green threads of this worker run; on an OS thread, other threads.
+pub fn yield_now() {
+    match worker::current().zip(worker::current_task()) {
+        Some((worker, task)) if !std::thread::panicking() => worker.yield_now(task),
+        _ => std::thread::yield_now(),
+    }
+}

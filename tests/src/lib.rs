@@ -1,1 +1,66 @@
-//! Placeholder.
+//! What the integration tests share.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{LazyLock, Mutex};
+
+/// The executable of one of greenlight's examples, which is built first if need be: once per process, with the profile,
+/// the target and the flags of the test that asks.
+///
+/// # Panics
+///
+/// If the example does not build.
+pub fn example(name: &str) -> PathBuf {
+    static BUILT: LazyLock<Mutex<HashMap<String, PathBuf>>> = LazyLock::new(Mutex::default);
+
+    // A poisoned lock: a build has failed, and its test says so.
+    let mut built = BUILT.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    built.entry(name.to_owned()).or_insert_with(|| build_example(name)).clone()
+}
+
+/// Our own executable is `TARGET_DIR/[TRIPLE/]PROFILE/deps/NAME-HASH`: from that come the arguments, and the rest of the
+/// settings (`RUSTFLAGS`, `RUSTUP_TOOLCHAIN`) are in the environment that cargo inherits from us. Where cargo then puts
+/// the example is not for us to guess: it says so.
+fn build_example(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its own executable");
+    let profile_dir = test.ancestors().nth(2).expect("TARGET_DIR/PROFILE/deps/NAME");
+    let profile = match file_name(profile_dir) {
+        "debug" => "dev",
+        other => other,
+    };
+    let above = profile_dir.parent().expect("TARGET_DIR/PROFILE");
+
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo.args(["build", "--package", "greenlight", "--example", name, "--profile", profile]);
+    cargo.arg("--message-format=json-render-diagnostics");
+    // Cargo keeps this file at the top of a target directory, so one below it is that of a `--target`.
+    if above.join(".rustc_info.json").exists() {
+        cargo.arg("--target-dir").arg(above);
+    } else if let Some(top) = above.parent().filter(|top| top.join(".rustc_info.json").exists()) {
+        cargo.arg("--target-dir").arg(top).args(["--target", file_name(above)]);
+    }
+
+    let output = cargo.stderr(Stdio::inherit()).output().expect("cargo runs");
+    assert!(output.status.success(), "`{cargo:?}` failed, see above");
+    let messages = String::from_utf8(output.stdout).expect("JSON is UTF-8");
+    messages.lines().filter(|message| message.contains(r#""kind":["example"]"#)).find_map(executable).expect("its path")
+}
+
+/// The value of `"executable"` in one of cargo's messages.
+fn executable(message: &str) -> Option<PathBuf> {
+    let (_, value) = message.split_once(r#""executable":""#)?;
+    let (mut path, mut rest) = (String::new(), value.chars());
+    loop {
+        match rest.next()? {
+            '"' => return Some(path.into()),
+            '\\' => path.push(rest.next()?),
+            other => path.push(other),
+        }
+    }
+}
+
+fn file_name(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).expect("a UTF-8 name")
+}

@@ -305,10 +305,11 @@ impl<'a, T> Wait<'a, T> {
         let mut state = self.channel.state.lock();
         let slot = &self.waiter.payload;
         // The look again: between the caller's own try and this lock, a peer may have come.
-        // SAFETY (each `replace`): not in a queue yet, so the slot is ours.
         let peer = match self.side {
             Side::Send => {
-                let Some(value) = (unsafe { slot.replace(None) }) else { unreachable!("an unsent value (C4)") };
+                // SAFETY: not in a queue yet, so the slot is ours.
+                let unsent = unsafe { slot.replace(None) };
+                let Some(value) = unsent else { unreachable!("an unsent value (C4)") };
                 match state.try_send(value) {
                     Ok(peer) => Some(peer),
                     Err(back) => {

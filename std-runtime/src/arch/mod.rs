@@ -1,0 +1,51 @@
+//! The seam between the scheduler and the processor: how one stack is left and another one entered.
+//!
+//! ```text
+//!            prepare(top, entry, arg)
+//!   memory ───────────────────────────▶ FRESH
+//!                                         │ switch(.., sp)
+//!                                         ▼
+//!                                      RUNNING ◀───────┐
+//!                                         │            │ switch(.., sp)
+//!                                         │ switch(&mut sp, ..)
+//!                                         └────────▶ SUSPENDED
+//! ```
+//!
+//! A stack that does not run is one word, its stack pointer; everything else lies on the stack itself. A processor file
+//! offers three functions and nothing more:
+//!
+//! * `unsafe fn prepare(top: *mut u8, entry: unsafe extern "C" fn(*mut ()) -> !, arg: *mut ()) -> *mut u8`
+//! * `unsafe extern "C" fn switch(save: *mut *mut u8, load: *mut u8)`
+//! * `unsafe fn interrupted_stack_pointer(context: *const c_void) -> usize`
+//!
+//! and keeps these promises, cited by number wherever a stack is entered:
+//!
+//! * A1  A stack pointer is *parked* when `prepare` returned it or `switch` stored it, and no `switch` has loaded it
+//!   since. Only a parked stack pointer may be loaded, and loading it takes the parking away.
+//! * A2  `switch` returns to its caller when its stack is loaded again, with every register and every control word the
+//!   C calling convention preserves as it was. Nothing else survives, as after any call of a C function.
+//! * A3  Nothing below a parked stack pointer is read or written by its resumption before it is overwritten.
+//! * A4  Call-frame information is right at every instruction, parked or not, and ends the chain at the base of a stack
+//!   made by `prepare`: a backtrace, a debugger and an unwinding panic all stop there and never read above `top`.
+//!
+//! The stack is changed in a call, never in inline assembly within Rust code: a compiler that may see through the
+//! switch may also keep the address of a thread-local across it. `switch` being an opaque call, this remains a duty of
+//! the *caller*: what it reads of the current OS thread, it reads in a function that is never inlined across a switch.
+//!
+//! Shadow stacks (Intel CET, Arm GCS) are not supported: `switch` returns to an address that the processor did not see
+//! called last on this thread. Programs for Linux run without them unless they ask the C library for them.
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod x86_64;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub(crate) use x86_64::{interrupted_stack_pointer, prepare, switch};
+
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+compile_error!(
+    "greenlight runs green threads on x86_64 Linux only as of now. To add a processor, write src/arch/<processor>.rs \
+     with the functions that src/arch/mod.rs lists, and select it there. The channels, locks and wait groups of \
+     `greenlight-core` work on every target: depend on that crate alone."
+);
+
+#[cfg(test)]
+mod tests;

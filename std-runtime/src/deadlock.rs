@@ -1,0 +1,102 @@
+//! All green threads are asleep: a program that can never go on says so, as in Go.
+//!
+//! The claim is certain, or it is not made. When a worker has slept for a little while, or an OS thread is about to sleep
+//! in one of our waits, it takes a picture of the process:
+//!
+//! ```text
+//!   threads of the process   =   workers asleep, without a timer   +   OS threads asleep in a wait of ours, without a limit
+//! ```
+//!
+//! If the two sides are equal, nobody is left who could wake anybody: other threads of the program, a signal handler's
+//! thread, a thread in a system call would all be on the left side only.
+//!
+//! * D1  Nothing sleeps half-way: a worker or thread that was woken stops counting as asleep in the moment in which it is
+//!   woken, by the waker's own write. So `asleep` never counts one that is about to run.
+//! * D2  Counting takes time. Each wake-up of a counted sleeper moves a counter, after the wake-up and before the waker can
+//!   sleep itself. Two pictures that are equal, counters and threads included, show one moment.
+//! * D3  Whoever is the last to fall asleep looks after it counts as asleep, so somebody sees the whole.
+
+use crate::{
+    runtime::for_each_worker,
+    stack,
+    task::TaskRef,
+    worker::WAKES,
+};
+use greenlight_core::park::thread::{Census, census};
+use std::{
+    fmt::Write as _,
+    io::Write as _,
+    sync::atomic::{AtomicBool, Ordering::*},
+};
+
+/// The exit code of a program that ends so: Go's.
+const EXIT_CODE: i32 = 2;
+
+#[derive(PartialEq, Eq)]
+struct Picture {
+    threads: usize,
+    workers_asleep: usize,
+    worker_wakes: usize,
+    os_threads: Census,
+}
+
+impl Picture {
+    /// None if a worker is awake, or the number of threads is not to be had.
+    fn take() -> Option<Self> {
+        let threads = count_threads()?;
+        let os_threads = census();
+        let worker_wakes = WAKES.load(SeqCst);
+        let (mut workers_asleep, mut all) = (0, true);
+        for_each_worker(|worker| match worker.is_asleep() {
+            true => workers_asleep += 1,
+            false => all &= worker.ended.load(SeqCst),
+        });
+        all.then_some(Self { threads, workers_asleep, worker_wakes, os_threads })
+    }
+
+    fn nobody_is_left(&self) -> bool {
+        self.threads == self.workers_asleep + self.os_threads.asleep
+    }
+}
+
+/// Ends the program with a report if nothing can ever happen again.
+pub(crate) fn look() {
+    let mut awake = false;
+    for_each_worker(|worker| awake |= !worker.is_asleep() && !worker.ended.load(SeqCst));
+    if awake {
+        return; // the usual case, without a system call
+    }
+    let Some(first) = Picture::take() else { return };
+    if !first.nobody_is_left() || Picture::take().as_ref() != Some(&first) {
+        return;
+    }
+    static REPORTED: AtomicBool = AtomicBool::new(false);
+    if !REPORTED.swap(true, SeqCst) {
+        report(&first);
+    }
+}
+
+fn report(picture: &Picture) -> ! {
+    let mut text = String::from("fatal error: all green threads are asleep - deadlock!\n\n");
+    let mut tasks = Vec::new();
+    stack::for_each_slot(|slot| tasks.push(TaskRef::of(slot)));
+    tasks.retain(|task| task.is_alive() && !task.has_ended());
+    tasks.sort_by_key(|task| task.get().id.get());
+    for task in tasks {
+        let task = task.get();
+        let _ = match task.why.get() {
+            Some(why) => writeln!(text, "{task}: waits to {why}"),
+            None => writeln!(text, "{task}"),
+        };
+    }
+    if picture.os_threads.asleep > 0 {
+        let _ = writeln!(text, "OS threads that wait too: {}", picture.os_threads.asleep);
+    }
+    let _ = std::io::stderr().write_all(text.as_bytes());
+    std::process::exit(EXIT_CODE);
+}
+
+/// The threads of this process. Linux lists them.
+fn count_threads() -> Option<usize> {
+    Some(std::fs::read_dir("/proc/self/task").ok()?.count())
+}

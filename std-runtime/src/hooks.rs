@@ -1,0 +1,73 @@
+//! How a wait parks a green thread: what this runtime plugs into the core's seam.
+
+use crate::{deadlock, task::TaskRef, worker};
+use greenlight_core::park::{self, AlreadyInstalled, Hooks, PollFn, Tick, TimedOut, Why, thread};
+use std::{cell::Cell, mem::ManuallyDrop};
+
+static HOOKS: Hooks = Hooks { wait, now: thread::now, random };
+
+pub(crate) fn install() -> Result<(), AlreadyInstalled> {
+    park::install(&HOOKS)
+}
+
+fn wait(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), TimedOut> {
+    match worker::current().zip(worker::current_task()) {
+        // While the OS thread unwinds, its panic count says so to everybody on it: another task on this thread would
+        // believe that it unwinds. So the whole worker waits. It may wait for a task of its own, for ever: a `Drop` that
+        // runs during a panic should not wait for other tasks.
+        Some(_) if std::thread::panicking() => thread::wait(deadline, poll, || {}),
+        Some((worker, task)) => wait_green(worker, task, why, deadline, poll),
+        None => thread::wait(deadline, poll, deadlock::look),
+    }
+}
+
+fn wait_green(
+    worker: &'static worker::Worker,
+    task: TaskRef,
+    why: &Why,
+    deadline: Option<Tick>,
+    poll: &mut PollFn<'_>,
+) -> Result<(), TimedOut> {
+    // Dropping a task's waker does nothing; not even asking saves a call.
+    let waker = ManuallyDrop::new(task.waker());
+    loop {
+        if poll(&waker).is_ready() {
+            return Ok(());
+        }
+        let about = &task.get().why;
+        match deadline {
+            None => {
+                about.set(Some(*why));
+                worker.park(task);
+            }
+            Some(deadline) if thread::now() >= deadline => return Err(TimedOut),
+            Some(deadline) => {
+                about.set(Some(*why));
+                worker.set_timer(deadline, task);
+                worker.park(task);
+                worker.clear_timer(deadline, task);
+            }
+        }
+        about.set(None);
+    }
+}
+
+/// A generator of its own for each thread: choices of one worker do not slow another down.
+fn random() -> u32 {
+    thread_local! {
+        static STATE: Cell<u64> = const { Cell::new(0) };
+    }
+    STATE.with(|state| {
+        let mut x = state.get();
+        if x == 0 {
+            // The address of the thread-local differs from thread to thread.
+            x = (std::ptr::from_ref(state).addr() as u64 ^ thread::now()).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        }
+        // xorshift64: the state is never zero.
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        state.set(x);
+        (x >> 32) as u32
+    })
+}

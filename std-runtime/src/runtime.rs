@@ -1,0 +1,260 @@
+//! A set of workers: how it is made, where a new task goes, how it ends.
+//!
+//! Placement. A task that has run once stays on its worker, so where it starts matters more than where it is queued:
+//!
+//! 1. to an idle worker, if there is one; of several, to the one with the fewest live tasks;
+//! 2. else to the worker with the fewest live tasks, if it has at least two fewer than the spawner's own;
+//! 3. else to the spawner's own worker.
+//!
+//! Not always to the spawner's own worker, with thieves to correct it: a pool that is spawned in one go would start, and so
+//! be bound, on its spawner's worker before the first thief is awake.
+
+use crate::{
+    hooks,
+    join::JoinHandle,
+    stack,
+    task::{Task, TaskRef},
+    worker::{self, Worker},
+};
+use std::{
+    fmt, io,
+    panic::{Location, resume_unwind},
+    sync::{
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering::*},
+    },
+    thread,
+};
+
+/// What the workers of one runtime share. Lives for ever: a task may be bound to a worker, and a worker knows its runtime.
+pub(crate) struct Shared {
+    workers: OnceLock<Box<[Worker]>>,
+    /// At most `spinners` at a time. Relaxed: a hint.
+    spinning: AtomicUsize,
+    spinners: usize,
+    /// SeqCst, for the workers' sleep protocol.
+    ended: AtomicBool,
+}
+
+/// All runtimes ever made: deadlock detection looks at all workers.
+static RUNTIMES: Mutex<Vec<&'static Shared>> = Mutex::new(Vec::new());
+
+pub(crate) fn for_each_worker(mut f: impl FnMut(&'static Worker)) {
+    let runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
+    runtimes.iter().flat_map(|shared| shared.workers()).for_each(&mut f);
+}
+
+impl Shared {
+    pub(crate) fn workers(&self) -> &[Worker] {
+        self.workers.get().map_or(&[], |workers| workers)
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.ended.load(SeqCst)
+    }
+
+    pub(crate) fn start_spinning(&self) -> bool {
+        let allowed = self.spinning.fetch_add(1, Relaxed) < self.spinners;
+        if !allowed {
+            self.stop_spinning();
+        }
+        allowed
+    }
+
+    pub(crate) fn stop_spinning(&self) {
+        self.spinning.fetch_sub(1, Relaxed);
+    }
+
+    fn place(&'static self, mut task: TaskRef) {
+        let workers = self.workers();
+        let here = worker::current().filter(|worker| std::ptr::eq(worker.shared, self));
+        let home = || {
+            if let Some(idle) = workers.iter().filter(|worker| worker.is_idle()).min_by_key(|worker| worker.live()) {
+                return idle;
+            }
+            let emptiest = workers.iter().min_by_key(|worker| worker.live()).expect("a runtime has a worker");
+            here.filter(|here| here.live() < emptiest.live() + 2).unwrap_or(emptiest)
+        };
+        // A worker that has ended takes nothing; the spawner's own has not, since it runs the spawner.
+        let candidates = [home()].into_iter().chain(here).chain(workers);
+        for worker in candidates {
+            match worker.place(task) {
+                Ok(()) => return,
+                Err(back) => task = back,
+            }
+        }
+        unreachable!("a runtime is spawned on by its owner, or by one of its own tasks");
+    }
+
+    #[track_caller]
+    pub(crate) fn spawn<F, T>(&'static self, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let slot = match stack::acquire() {
+            Ok(slot) => slot,
+            Err(error) => panic!("cannot start a green thread: {error}"),
+        };
+        let outcome = TaskRef::prepare(slot, f, Location::caller());
+        self.place(outcome.task());
+        JoinHandle::new(outcome)
+    }
+}
+
+/// A set of worker threads that run green threads.
+///
+/// [`go`](crate::go) and [`run`](crate::run) use a global one, made when first used, with a worker for each CPU. Make one
+/// of your own to choose the number of workers.
+///
+/// Dropping it does not stop what runs on it: its tasks go on until they end, and each worker's thread ends after its last
+/// one. A process that returns from `main` ends without waiting for any of them.
+///
+/// # Examples
+///
+/// ```
+/// let runtime = greenlight::Runtime::builder().workers(1).build()?;
+/// assert_eq!(runtime.run(|| 6 * 7), 42);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Runtime {
+    shared: &'static Shared,
+}
+
+impl Runtime {
+    /// Settings for a new runtime.
+    pub fn builder() -> Builder {
+        Builder { workers: None }
+    }
+
+    /// How many workers it has.
+    pub fn workers(&self) -> usize {
+        self.shared.workers().len()
+    }
+
+    /// Starts `f` as a green thread of this runtime and returns at once. See [`go`](crate::go).
+    ///
+    /// # Panics
+    ///
+    /// If there is no memory for another stack; `f` is dropped.
+    #[track_caller]
+    pub fn go<F, T>(&self, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.shared.spawn(f)
+    }
+
+    /// Runs `f` as a green thread of this runtime and waits for it: an OS thread sleeps, a green thread parks. Tasks that
+    /// `f` has started may still run afterwards.
+    ///
+    /// # Panics
+    ///
+    /// With the panic of `f`, if it panics.
+    #[track_caller]
+    pub fn run<F, T>(&self, f: F) -> T
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.go(f).join().unwrap_or_else(|panic| resume_unwind(panic))
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, SeqCst);
+        self.shared.workers().iter().for_each(Worker::rouse);
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").field("workers", &self.workers()).finish()
+    }
+}
+
+/// Settings for a new [`Runtime`].
+#[derive(Clone, Debug)]
+pub struct Builder {
+    workers: Option<usize>,
+}
+
+impl Builder {
+    /// The number of worker threads. By default one for each CPU that the process may use, as its affinity mask and its
+    /// cgroup's limit say.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// Starts the workers.
+    ///
+    /// # Errors
+    ///
+    /// If `workers` is 0, a thread cannot be started, or another runtime has taken the park hooks of the process.
+    pub fn build(self) -> io::Result<Runtime> {
+        let cpus = thread::available_parallelism().map_or(1, usize::from);
+        let count = self.workers.unwrap_or(cpus);
+        if count == 0 {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a runtime needs at least one worker"));
+        }
+        hooks::install().map_err(io::Error::other)?;
+        stack::overflow::install(describe);
+        let shared: &'static Shared = Box::leak(Box::new(Shared {
+            workers: OnceLock::new(),
+            spinning: AtomicUsize::new(0),
+            spinners: if cpus > 1 { count / 2 } else { 0 },
+            ended: AtomicBool::new(false),
+        }));
+        let workers: Box<[Worker]> = (0..count).map(|index| Worker::new(index, shared)).collect();
+        let runtime = Runtime { shared };
+        let workers = shared.workers.get_or_init(|| workers);
+        for (started, worker) in workers.iter().enumerate() {
+            let thread = thread::Builder::new().name(format!("greenlight-{}", worker.index));
+            let main = move || {
+                let _alternate = stack::overflow::alternate_stack();
+                worker.main();
+            };
+            if let Err(error) = thread.spawn(main) {
+                // Those that started end with `runtime`, which is dropped here; the others never began.
+                workers[started..].iter().for_each(|worker| worker.ended.store(true, SeqCst));
+                return Err(error);
+            }
+        }
+        RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner).push(shared);
+        Ok(runtime)
+    }
+}
+
+/// For the report of a stack overflow: who it was. Runs in a signal handler, so it must not allocate.
+fn describe(slot: stack::Slot, out: &mut dyn FnMut(&[u8])) {
+    struct Lines<'a>(&'a mut dyn FnMut(&[u8]));
+    impl fmt::Write for Lines<'_> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            (self.0)(text.as_bytes());
+            Ok(())
+        }
+    }
+    let task = TaskRef::of(slot);
+    let task: &Task = task.get();
+    let _ = fmt::Write::write_fmt(&mut Lines(out), format_args!("{task}"));
+}
+
+/// The runtime of [`go`](crate::go) and [`run`](crate::run).
+pub(crate) fn global() -> &'static Runtime {
+    static GLOBAL: OnceLock<Runtime> = OnceLock::new();
+    GLOBAL.get_or_init(|| {
+        Runtime::builder().build().unwrap_or_else(|error| panic!("cannot start the global runtime: {error}"))
+    })
+}
+
+/// The runtime that the caller runs on, or the global one.
+pub(crate) fn here() -> &'static Shared {
+    match worker::current() {
+        Some(worker) => worker.shared,
+        None => global().shared,
+    }
+}
+

@@ -1,0 +1,212 @@
+//! The address space behind a pool of stacks, and every system call that shapes it.
+//!
+//! ```text
+//!                 open(first, count)
+//!   RESERVED ────────────────────────▶ READY
+//!   PROT_NONE                          READ | WRITE, guard at the base
+//! ```
+//!
+//! * R1  `base` is a multiple of `STACK_SIZE`; `slots * STACK_SIZE` bytes from there on belong to the region, and
+//!   `slots` links of 4 bytes each. Neither is ever unmapped, nor does a slot ever leave `READY`.
+//! * R2  Guards are marked within the area as long as the kernel takes that, and are areas of their own from the first
+//!   time on that it does not. A region may hold guards of both kinds.
+//!
+//! Slots become ready in batches that adjoin, so that the kernel keeps all of them in one area, whatever their number.
+//! Huge pages are declined: a stack touches a page or two, and 2 MiB at once would be the memory of eight stacks.
+
+use super::{Slot, StackError};
+use std::io;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
+
+/// The bytes of a slot: a green thread's stack, its header and its guard.
+pub(crate) const STACK_SIZE: usize = 256 * 1024;
+
+/// The bytes of a guard, or one page if pages are larger. Compilers of Rust touch every page of a large frame in order,
+/// so one page would do; the rest is for C, compiled without such probes.
+const GUARD_SIZE: usize = 16 * 1024;
+
+/// `MADV_GUARD_INSTALL`, Linux 6.13: accesses fault from now on, in the same area as before.
+const MADV_GUARD_INSTALL: i32 = 102;
+
+/// A region smaller than this is not worth having.
+const FEWEST_SLOTS: u32 = 16;
+
+/// How guards are made (R2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Guards {
+    /// By a mark in the page table. Costs nothing that is limited.
+    Marked,
+    /// By protection. Costs two areas each.
+    Protected,
+}
+
+/// The size of a guard on this machine. Safe to call in a signal handler once a region exists.
+pub(super) fn guard_size() -> usize {
+    GUARD_SIZE.next_multiple_of(page_size())
+}
+
+fn page_size() -> usize {
+    static PAGE_SIZE: AtomicUsize = AtomicUsize::new(0);
+    match PAGE_SIZE.load(Relaxed) {
+        0 => {
+            // SAFETY: only asks.
+            let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
+            assert!(size.is_power_of_two() && size <= STACK_SIZE / 4, "pages of {size} bytes do not fit a stack");
+            PAGE_SIZE.store(size, Relaxed);
+            size
+        }
+        size => size,
+    }
+}
+
+fn errno() -> i32 {
+    io::Error::last_os_error().raw_os_error().unwrap_or(0)
+}
+
+/// A private mapping of `size` bytes that promises no memory.
+fn map(size: usize, protection: i32) -> Result<NonNull<u8>, i32> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: at an address of the kernel's choice, so nothing that exists changes.
+    let start = unsafe { libc::mmap(ptr::null_mut(), size, protection, flags, -1, 0) };
+    if start == libc::MAP_FAILED { Err(errno()) } else { Ok(NonNull::new(start.cast()).expect("page 0 is never mapped")) }
+}
+
+/// A reservation cut into slots, and their links.
+pub(super) struct Region {
+    base: NonNull<u8>,
+    links: NonNull<AtomicU32>,
+    slots: u32,
+    /// Guards are `Protected` from here on. Written by the thread that opens slots; anyone may read it.
+    protect: AtomicBool,
+}
+
+// SAFETY: by R1 the memory is there for ever; links are atomic, and slots are handed out as addresses.
+unsafe impl Send for Region {}
+// SAFETY: as above.
+unsafe impl Sync for Region {}
+
+impl Region {
+    /// Reserves `wanted` slots, or as many as the kernel grants.
+    ///
+    /// When it does not grant all, the address space is limited, and the rest of the program lives there too: having
+    /// found how much there is, take half of that.
+    pub(super) fn reserve(wanted: u32, guards: Guards) -> Result<Self, StackError> {
+        page_size(); // Known from here on, in signal handlers too.
+        let mut slots = wanted;
+        let (start, links) = loop {
+            match Self::map_slots(slots) {
+                Ok((start, size, _)) if slots < wanted && slots > FEWEST_SLOTS => {
+                    // SAFETY: mapped just now, for nobody else.
+                    unsafe { libc::munmap(start.as_ptr().cast(), size) };
+                    slots /= 2;
+                    break match Self::map_slots(slots) {
+                        Ok((start, _, links)) => (start, links),
+                        Err(errno) => return Err(StackError::Reserve(errno)),
+                    };
+                }
+                Ok((start, _, links)) => break (start, links),
+                Err(_) if slots / 2 >= FEWEST_SLOTS => slots /= 2,
+                Err(errno) => return Err(StackError::Reserve(errno)),
+            }
+        };
+        let gap = start.align_offset(STACK_SIZE);
+        // SAFETY: the mapping is one slot longer than the slots need, so the gap lies in it.
+        let base = unsafe { start.add(gap) };
+        // Declines huge pages. A kernel without them says EINVAL, and that is just as well.
+        // SAFETY: memory of ours that nobody uses yet.
+        unsafe { libc::madvise(base.as_ptr().cast(), slots as usize * STACK_SIZE, libc::MADV_NOHUGEPAGE) };
+        Ok(Self { base, links, slots, protect: AtomicBool::new(guards == Guards::Protected) })
+    }
+
+    /// Maps `slots` slots and one to spare for aligning, and their links: `(start, size, links)`.
+    fn map_slots(slots: u32) -> Result<(NonNull<u8>, usize, NonNull<AtomicU32>), i32> {
+        let size = (slots as usize + 1) * STACK_SIZE;
+        let start = map(size, libc::PROT_NONE)?;
+        match map(slots as usize * size_of::<AtomicU32>(), libc::PROT_READ | libc::PROT_WRITE) {
+            Ok(links) => Ok((start, size, links.cast())),
+            Err(errno) => {
+                // SAFETY: mapped just now, for nobody else.
+                unsafe { libc::munmap(start.as_ptr().cast(), size) };
+                Err(errno)
+            }
+        }
+    }
+
+    /// How many slots there are, ready or not.
+    pub(super) fn slots(&self) -> u32 {
+        self.slots
+    }
+
+    /// The slot of this index.
+    pub(super) fn slot(&self, index: u32) -> Slot {
+        debug_assert!(index < self.slots);
+        // SAFETY: within the region by R1.
+        Slot(unsafe { self.base.add(index as usize * STACK_SIZE) })
+    }
+
+    /// The index of the slot around `address`, ready or not.
+    pub(super) fn index_of(&self, address: usize) -> Option<u32> {
+        let index = address.checked_sub(self.base.addr().get())? / STACK_SIZE;
+        (index < self.slots as usize).then_some(index as u32)
+    }
+
+    /// The link of the slot of this index. Zero until first written.
+    pub(super) fn link(&self, index: u32) -> &AtomicU32 {
+        assert!(index < self.slots);
+        // SAFETY: within the links by R1, which start as zeroes, are atomics to everyone and stay for ever.
+        unsafe { self.links.add(index as usize).as_ref() }
+    }
+
+    /// Makes slots `first ..` ready, `count` of them at most, and says how many. One at least, or an error.
+    ///
+    /// Called by one thread at a time, each time with the first slot that is not ready yet.
+    pub(super) fn open(&self, first: u32, count: u32) -> Result<u32, StackError> {
+        if count == 0 {
+            return Err(StackError::Exhausted { slots: self.slots });
+        }
+        let start = self.slot(first).base().cast();
+        let size = count as usize * STACK_SIZE;
+        // SAFETY: slots of ours that nobody uses yet.
+        if unsafe { libc::mprotect(start, size, libc::PROT_READ | libc::PROT_WRITE) } != 0 {
+            return Err(StackError::Commit(errno()));
+        }
+        for done in 0..count {
+            match self.guard(self.slot(first + done)) {
+                Ok(()) => {}
+                Err(error) if done == 0 => return Err(error),
+                // The rest is writable without a guard, and not ready: the next call starts there.
+                Err(_) => return Ok(done),
+            }
+        }
+        Ok(count)
+    }
+
+    /// Makes the guard of a slot that nobody uses yet.
+    fn guard(&self, slot: Slot) -> Result<(), StackError> {
+        let (start, size) = (slot.base().cast(), guard_size());
+        while !self.protect.load(Relaxed) {
+            // SAFETY: memory of ours that nobody uses yet.
+            if unsafe { libc::madvise(start, size, MADV_GUARD_INSTALL) } == 0 {
+                return Ok(());
+            }
+            match errno() {
+                libc::EINTR | libc::EAGAIN => {}
+                // An older kernel; or memory locked by mlockall, which has no marks.
+                libc::EINVAL => self.protect.store(true, Relaxed),
+                errno => return Err(StackError::Guard(errno)),
+            }
+        }
+        // SAFETY: as above.
+        match unsafe { libc::mprotect(start, size, libc::PROT_NONE) } {
+            0 => Ok(()),
+            _ => Err(StackError::Guard(errno())),
+        }
+    }
+
+    /// How guards are made from now on.
+    #[cfg(test)]
+    pub(super) fn guards(&self) -> Guards {
+        if self.protect.load(Relaxed) { Guards::Protected } else { Guards::Marked }
+    }
+}

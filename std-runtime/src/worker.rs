@@ -1,0 +1,465 @@
+//! A worker: one OS thread that runs green threads.
+//!
+//! ```text
+//!                    ┌ next    the task woken last by this worker (at most 16 times in a row)
+//!   pick, in order  ─┼ ready   bound tasks: they have run here, and stay
+//!                    ├ inbox   bound tasks that other threads woke
+//!                    ├ free    tasks that have not started: thieves take from here
+//!                    └ steal   half of another worker's free tasks
+//! ```
+//!
+//! A task that parks picks the next one and switches straight to it. What must happen after a stack was left (it may now
+//! be resumed, or freed) is noted in `after`, and done by whoever runs next on this worker. With nothing to pick, the
+//! worker goes back to its own stack (`base`), spins a little, and sleeps.
+//!
+//! * W1  Fields in the `Local` part are touched by this worker's thread alone, and no borrow of them lives across a switch.
+//! * W2  Bound tasks are resumed by their own worker only, so a task sees one OS thread all its life.
+//! * W3  Going to sleep: say so (`mode`), fence, look at every source once more, sleep. Bringing work: put it there, fence,
+//!   look at `mode`. One of the two sees the other, so no work is left with a sleeping worker.
+//! * W4  A worker's thread ends when its runtime has ended and no live task is bound to it; its free list is closed first,
+//!   under the list's lock, so that no task is put where nobody looks.
+
+use crate::{
+    arch,
+    runtime::Shared,
+    task::{Inbox, TaskList, TaskRef},
+};
+use greenlight_core::{
+    SpinMutex,
+    park::{Tick, thread::now},
+};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::*, fence},
+    },
+    thread::Thread,
+    time::Duration,
+};
+
+/// How often in a row the task in `next` may go before those in `ready`.
+const NEXT_IN_A_ROW: u32 = 16;
+/// Every so many picks the inbox, the timers and the free tasks get a look, however much is ready.
+const LOOK_AROUND: u32 = 64;
+/// How long a worker without work looks for some before it sleeps: about what waking a sleeper costs.
+const SPIN_NANOS: u64 = 20_000;
+/// How long a worker sleeps before it asks whether the program is deadlocked.
+const NAP: Duration = Duration::from_millis(10);
+
+const AWAKE: u8 = 0;
+const SPINNING: u8 = 1;
+const ASLEEP: u8 = 2;
+/// Asleep with a timer that will wake it.
+const TIMED: u8 = 3;
+/// Woken by somebody, but its thread does not run yet.
+const WAKING: u8 = 4;
+
+/// How many sleeps of workers were ended by others, ever: see `deadlock.rs`.
+pub(crate) static WAKES: AtomicUsize = AtomicUsize::new(0);
+
+pub(crate) struct Worker {
+    pub(crate) index: usize,
+    pub(crate) shared: &'static Shared,
+    inbox: Inbox,
+    free: SpinMutex<Free>,
+    /// The length of `free`, for those who only wonder. SeqCst: part of W3.
+    free_len: AtomicUsize,
+    /// SeqCst throughout: W3, and deadlock detection.
+    mode: AtomicU8,
+    /// Tasks placed here that have not ended. A hint for placement (Relaxed), exact for this worker's own use.
+    live: AtomicUsize,
+    /// Whether the thread has ended, so that it sleeps for good (SeqCst: deadlock detection counts threads).
+    pub(crate) ended: AtomicBool,
+    pub(crate) thread: OnceLock<Thread>,
+    local: Local,
+}
+
+struct Free {
+    list: TaskList,
+    closed: bool,
+}
+
+/// W1.
+struct Local {
+    current: Cell<Option<TaskRef>>,
+    base: Cell<*mut u8>,
+    after: Cell<After>,
+    next: Cell<Option<TaskRef>>,
+    next_in_a_row: Cell<u32>,
+    picks: Cell<u32>,
+    ready: RefCell<TaskList>,
+    timers: RefCell<BTreeSet<(Tick, usize)>>,
+}
+
+/// What to do once the stack that was left is left.
+#[derive(Clone, Copy)]
+enum After {
+    Nothing,
+    Park(TaskRef),
+    Yield(TaskRef),
+    End(TaskRef),
+}
+
+// SAFETY: `local` is touched by one thread (W1); the rest is made for sharing.
+unsafe impl Sync for Worker {}
+// SAFETY: made on one thread, moved to its own before first use.
+unsafe impl Send for Worker {}
+
+thread_local! {
+    static CURRENT: Cell<Option<&'static Worker>> = const { Cell::new(None) };
+}
+
+/// The worker whose thread this is. Never inlined: the address of a thread-local must not be kept across a switch by an
+/// optimizer that does not know of switches.
+#[inline(never)]
+pub(crate) fn current() -> Option<&'static Worker> {
+    CURRENT.with(Cell::get)
+}
+
+/// The green thread that runs this code.
+pub(crate) fn current_task() -> Option<TaskRef> {
+    current()?.local.current.get()
+}
+
+impl Worker {
+    pub(crate) fn new(index: usize, shared: &'static Shared) -> Self {
+        Self {
+            index,
+            shared,
+            inbox: Inbox::new(),
+            free: SpinMutex::new(Free { list: TaskList::new(), closed: false }),
+            free_len: AtomicUsize::new(0),
+            mode: AtomicU8::new(AWAKE),
+            live: AtomicUsize::new(0),
+            ended: AtomicBool::new(false),
+            thread: OnceLock::new(),
+            local: Local {
+                current: Cell::new(None),
+                base: Cell::new(std::ptr::null_mut()),
+                after: Cell::new(After::Nothing),
+                next: Cell::new(None),
+                next_in_a_row: Cell::new(0),
+                picks: Cell::new(0),
+                ready: RefCell::new(TaskList::new()),
+                timers: RefCell::new(BTreeSet::new()),
+            },
+        }
+    }
+
+    // ---- from any thread ------------------------------------------------------------------------------------------
+
+    pub(crate) fn live(&self) -> usize {
+        self.live.load(Relaxed)
+    }
+
+    /// Whether it would take a new task up at once.
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(self.mode.load(Relaxed), SPINNING | ASLEEP | TIMED)
+    }
+
+    /// Asleep until somebody wakes it.
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.mode.load(SeqCst) == ASLEEP
+    }
+
+    /// Puts a task that has not started here. Gives it back if this worker has ended.
+    pub(crate) fn place(&self, task: TaskRef) -> Result<(), TaskRef> {
+        let mut free = self.free.lock();
+        if free.closed {
+            return Err(task);
+        }
+        self.live.fetch_add(1, Relaxed);
+        free.list.push(task);
+        self.free_len.store(free.list.len(), SeqCst);
+        drop(free);
+        self.rouse();
+        Ok(())
+    }
+
+    /// Queues a bound task of this worker that the caller took out of its sleep.
+    pub(crate) fn enqueue_woken(&'static self, task: TaskRef) {
+        if current().is_some_and(|worker| std::ptr::eq(worker, self)) {
+            if let Some(older) = self.local.next.replace(Some(task)) {
+                self.local.ready.borrow_mut().push(older);
+            }
+        } else {
+            self.inbox.push(task);
+            self.rouse();
+        }
+    }
+
+    /// Wakes the worker's thread if it sleeps (W3: after the work was put there).
+    pub(crate) fn rouse(&self) {
+        fence(SeqCst);
+        let mut mode = self.mode.load(SeqCst);
+        while matches!(mode, ASLEEP | TIMED) {
+            match self.mode.compare_exchange(mode, WAKING, SeqCst, SeqCst) {
+                Ok(_) => {
+                    WAKES.fetch_add(1, SeqCst);
+                    if let Some(thread) = self.thread.get() {
+                        thread.unpark();
+                    }
+                    return;
+                }
+                Err(now) => mode = now,
+            }
+        }
+    }
+
+    /// Half of this worker's unstarted tasks, for the thief. A worker that is just waking up keeps them: it was given
+    /// them a moment ago so that both work, unless the thief is `desperate`.
+    fn give_half(&self, desperate: bool) -> Option<TaskList> {
+        if self.free_len.load(SeqCst) == 0 || (!desperate && self.mode.load(Relaxed) == WAKING) {
+            return None;
+        }
+        let mut free = self.free.lock();
+        let taken = free.list.take_half();
+        self.free_len.store(free.list.len(), SeqCst);
+        self.live.fetch_sub(taken.len(), Relaxed);
+        Some(taken).filter(|taken| taken.len() > 0)
+    }
+
+    // ---- on this worker's thread ----------------------------------------------------------------------------------
+
+    /// The thread's whole life.
+    pub(crate) fn main(&'static self) {
+        CURRENT.with(|current| current.set(Some(self)));
+        let _ = self.thread.set(std::thread::current());
+        loop {
+            if let Some(task) = self.pick() {
+                self.leave(None, After::Nothing, Some(task));
+            } else if !self.find_work() {
+                break;
+            }
+        }
+        self.ended.store(true, SeqCst);
+    }
+
+    fn pick(&'static self) -> Option<TaskRef> {
+        let local = &self.local;
+        let picks = local.picks.get().wrapping_add(1);
+        local.picks.set(picks);
+        if picks % LOOK_AROUND == 0 {
+            self.take_inbox();
+            self.fire_timers();
+            if let Some(task) = self.pop_free() {
+                return Some(task);
+            }
+        }
+        if let Some(task) = local.next.take() {
+            let row = local.next_in_a_row.get() + 1;
+            if row < NEXT_IN_A_ROW {
+                local.next_in_a_row.set(row);
+                return Some(task);
+            }
+            local.ready.borrow_mut().push(task);
+        }
+        local.next_in_a_row.set(0);
+        if !self.inbox.is_empty() {
+            self.take_inbox();
+        }
+        let ready = local.ready.borrow_mut().pop();
+        ready.or_else(|| self.pop_free()).or_else(|| self.steal(false))
+    }
+
+    fn take_inbox(&self) {
+        self.local.ready.borrow_mut().append(self.inbox.take());
+    }
+
+    fn pop_free(&self) -> Option<TaskRef> {
+        if self.free_len.load(Relaxed) == 0 {
+            return None;
+        }
+        let mut free = self.free.lock();
+        let task = free.list.pop();
+        self.free_len.store(free.list.len(), SeqCst);
+        task
+    }
+
+    fn steal(&self, desperate: bool) -> Option<TaskRef> {
+        let workers = self.shared.workers();
+        let others = (1..workers.len()).map(|i| &workers[(self.index + i) % workers.len()]);
+        let mut taken = others.filter_map(|other| other.give_half(desperate)).next()?;
+        let first = taken.pop();
+        self.live.fetch_add(taken.len() + usize::from(first.is_some()), Relaxed);
+        if taken.len() > 0 {
+            let mut free = self.free.lock();
+            // Not closed: that happens on this thread.
+            free.list.append(taken);
+            self.free_len.store(free.list.len(), SeqCst);
+        }
+        first
+    }
+
+    /// Wakes the tasks whose time has come. Returns how long the next one has to wait.
+    fn fire_timers(&self) -> Option<Duration> {
+        let mut timers = self.local.timers.borrow_mut();
+        let mut time = None;
+        while let Some(&(tick, task)) = timers.first() {
+            let time = *time.get_or_insert_with(now);
+            if tick > time {
+                return Some(Duration::from_nanos(tick - time));
+            }
+            timers.pop_first();
+            TaskRef::from_raw(std::ptr::with_exposed_provenance_mut(task)).wake();
+        }
+        None
+    }
+
+    /// Spins, then sleeps, until there may be work. False if the thread is to end.
+    fn find_work(&self) -> bool {
+        if self.shared.start_spinning() {
+            self.mode.store(SPINNING, SeqCst);
+            let end = now() + SPIN_NANOS;
+            let found = loop {
+                if (0..32).any(|_| {
+                    std::hint::spin_loop();
+                    self.has_work(false)
+                }) {
+                    break true;
+                }
+                if now() >= end {
+                    break false;
+                }
+            };
+            self.mode.store(AWAKE, SeqCst);
+            self.shared.stop_spinning();
+            if found {
+                return true;
+            }
+        }
+        let until_timer = self.fire_timers();
+        if let Some(task) = self.steal(true) {
+            self.local.ready.borrow_mut().push(task);
+            return true;
+        }
+        if self.shared.is_ended() && self.close() {
+            return false;
+        }
+        self.sleep(until_timer);
+        true
+    }
+
+    /// Whether any source of work has something. With `desperate`, also what was given to a worker that is still waking.
+    fn has_work(&self, desperate: bool) -> bool {
+        // `next` may be full too: a timer's wake-up goes there.
+        let mine = !self.inbox.is_empty() || self.free_len.load(SeqCst) > 0;
+        let woken = self.local.next.take().inspect(|task| self.local.next.set(Some(*task))).is_some();
+        mine || woken
+            || self.local.ready.borrow().len() > 0
+            || self.shared.workers().iter().any(|other| {
+                other.free_len.load(SeqCst) > 0 && (desperate || other.mode.load(Relaxed) != WAKING)
+            })
+    }
+
+    /// W3.
+    fn sleep(&self, until_timer: Option<Duration>) {
+        let mode = if until_timer.is_some() { TIMED } else { ASLEEP };
+        self.mode.store(mode, SeqCst);
+        fence(SeqCst);
+        if self.has_work(true) || (self.shared.is_ended() && self.live() == 0) {
+            self.mode.store(AWAKE, SeqCst);
+            return;
+        }
+        match until_timer {
+            Some(left) => std::thread::park_timeout(left),
+            None => {
+                std::thread::park_timeout(NAP);
+                if self.mode.load(SeqCst) == ASLEEP {
+                    crate::deadlock::look();
+                }
+                while self.mode.load(SeqCst) == ASLEEP {
+                    std::thread::park();
+                }
+            }
+        }
+        self.mode.store(AWAKE, SeqCst);
+    }
+
+    /// W4: no more tasks here, if there is none.
+    fn close(&self) -> bool {
+        let mut free = self.free.lock();
+        free.closed = self.live.load(Relaxed) == 0;
+        free.closed
+    }
+
+    /// Leaves the running stack (`from`, or the base) for `to`, or whatever is to run next.
+    fn leave(&'static self, from: Option<TaskRef>, after: After, to: Option<TaskRef>) {
+        let local = &self.local;
+        local.after.set(after);
+        let save = from.as_ref().map_or(local.base.as_ptr(), |task| task.get().stack_pointer.as_ptr());
+        let load = match to {
+            Some(task) => {
+                task.resume(self);
+                task.get().stack_pointer.get()
+            }
+            None => local.base.get(),
+        };
+        local.current.set(to);
+        // SAFETY: `load` is a fresh or parked stack that nobody else resumes: it was in one of our queues (K2), or is our
+        // base. `save` belongs to the stack that runs, and stays in place: a task's header or this worker. W2: the code
+        // after the switch runs on this thread again.
+        unsafe { arch::switch(save, load) };
+        self.arrive();
+    }
+
+    /// First thing on a stack that was switched to: deal with the one that was left.
+    fn arrive(&'static self) {
+        match self.local.after.replace(After::Nothing) {
+            After::Nothing => {}
+            After::Park(task) => {
+                if !task.park() {
+                    task.make_ready();
+                    self.local.ready.borrow_mut().push(task);
+                }
+            }
+            After::Yield(task) => {
+                task.make_ready();
+                self.local.ready.borrow_mut().push(task);
+            }
+            After::End(task) => {
+                self.live.fetch_sub(1, Relaxed);
+                task.let_go();
+            }
+        }
+    }
+
+    /// Puts the running task to sleep until it is woken; may return early.
+    pub(crate) fn park(&'static self, task: TaskRef) {
+        if !task.take_notification() {
+            self.leave(Some(task), After::Park(task), self.pick());
+        }
+    }
+
+    /// Lets the others go first.
+    pub(crate) fn yield_now(&'static self, task: TaskRef) {
+        if let Some(other) = self.pick() {
+            self.leave(Some(task), After::Yield(task), Some(other));
+        }
+    }
+
+    pub(crate) fn set_timer(&self, tick: Tick, task: TaskRef) {
+        self.local.timers.borrow_mut().insert((tick, task.as_raw().expose_provenance()));
+    }
+
+    pub(crate) fn clear_timer(&self, tick: Tick, task: TaskRef) {
+        self.local.timers.borrow_mut().remove(&(tick, task.as_raw().addr()));
+    }
+}
+
+/// Where a task's stack begins.
+///
+/// # Safety
+///
+/// Reached by the switch of a worker to a task that [`TaskRef::prepare`] has made; `task` is that task.
+pub(crate) unsafe extern "C" fn first_steps(task: *mut ()) -> ! {
+    let task = TaskRef::from_raw(task);
+    let worker = current().expect("a task runs on a worker");
+    worker.arrive();
+    task.run();
+    let next = worker.pick();
+    worker.leave(Some(task), After::End(task), next);
+    unreachable!("an ended task was resumed")
+}
