@@ -11,7 +11,7 @@
 //!
 //! The report is made inside the green thread, so only an `ExitCode` leaves it: what `main` returns need not be `Send`.
 //!
-//! The parser works on [`Kind`]s and answers with positions. Tokens exist only while the compiler runs the macro, kinds
+//! The parser works on `Kind`s and answers with positions. Tokens exist only while the compiler runs the macro, kinds
 //! exist in a unit test too; and the user's tokens are only ever cut at those positions, never rebuilt, so each keeps
 //! its span and an error in the body points at the body. Not `syn`: this is all the grammar we need, and it costs
 //! whoever builds greenlight nothing.

@@ -45,8 +45,8 @@ const RUNNING: u8 = 2;
 const PARKED: u8 = 3;
 const NOTIFIED: u8 = 4;
 
-/// A closure and result that are larger than this live on the heap, not in the stack's top page.
-const INLINE_JOB: usize = 16 * 1024;
+/// A closure and result that are larger than this live on the heap: the rest of the stack's top page is for the stack.
+const INLINE_JOB: usize = 2048;
 
 /// A pointer to a task: valid for ever by K1.
 #[derive(Clone, Copy, PartialEq, Eq)]

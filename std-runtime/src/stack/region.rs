@@ -94,22 +94,18 @@ impl Region {
     pub(super) fn reserve(wanted: u32, guards: Guards) -> Result<Self, StackError> {
         page_size(); // Known from here on, in signal handlers too.
         let mut slots = wanted;
-        let (start, links) = loop {
-            match Self::map_slots(slots) {
-                Ok((start, size, _)) if slots < wanted && slots > FEWEST_SLOTS => {
-                    // SAFETY: mapped just now, for nobody else.
-                    unsafe { libc::munmap(start.as_ptr().cast(), size) };
-                    slots /= 2;
-                    break match Self::map_slots(slots) {
-                        Ok((start, _, links)) => (start, links),
-                        Err(errno) => return Err(StackError::Reserve(errno)),
-                    };
-                }
-                Ok((start, _, links)) => break (start, links),
-                Err(_) if slots / 2 >= FEWEST_SLOTS => slots /= 2,
-                Err(errno) => return Err(StackError::Reserve(errno)),
-            }
-        };
+        let mut mapped = Self::map_slots(slots);
+        while mapped.is_err() && slots / 2 >= FEWEST_SLOTS {
+            slots /= 2;
+            mapped = Self::map_slots(slots);
+        }
+        let (start, links) = mapped.map_err(StackError::Reserve)?;
+        if slots < wanted {
+            slots /= 2;
+            let (keep, rest) = ((slots as usize + 1) * STACK_SIZE, slots as usize * STACK_SIZE);
+            // SAFETY: the upper half of what was mapped just now, for nobody else.
+            unsafe { libc::munmap(start.add(keep).as_ptr().cast(), rest) };
+        }
         let gap = start.align_offset(STACK_SIZE);
         // SAFETY: the mapping is one slot longer than the slots need, so the gap lies in it.
         let base = unsafe { start.add(gap) };
@@ -119,12 +115,12 @@ impl Region {
         Ok(Self { base, links, slots, protect: AtomicBool::new(guards == Guards::Protected) })
     }
 
-    /// Maps `slots` slots and one to spare for aligning, and their links: `(start, size, links)`.
-    fn map_slots(slots: u32) -> Result<(NonNull<u8>, usize, NonNull<AtomicU32>), i32> {
+    /// Maps `slots` slots and one to spare for aligning, and their links.
+    fn map_slots(slots: u32) -> Result<(NonNull<u8>, NonNull<AtomicU32>), i32> {
         let size = (slots as usize + 1) * STACK_SIZE;
         let start = map(size, libc::PROT_NONE)?;
         match map(slots as usize * size_of::<AtomicU32>(), libc::PROT_READ | libc::PROT_WRITE) {
-            Ok(links) => Ok((start, size, links.cast())),
+            Ok(links) => Ok((start, links.cast())),
             Err(errno) => {
                 // SAFETY: mapped just now, for nobody else.
                 unsafe { libc::munmap(start.as_ptr().cast(), size) };

@@ -1,0 +1,319 @@
+//! What the pool promises (T1 to T5), with pools of the tests' own; and what it takes from the kernel, in processes of
+//! their own.
+
+use super::*;
+use std::collections::HashSet;
+use std::os::unix::process::ExitStatusExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::AtomicU8;
+
+const CHILD: &str = "GREENLIGHT_TEST_CHILD";
+
+/// The name that the test harness knows a test of this module by.
+macro_rules! test_name {
+    ($test:literal) => {
+        concat!(module_path!(), "::", $test).split_once("::").unwrap().1
+    };
+}
+pub(super) use test_name;
+
+/// How a child ends whose body came to its end: not like one that found no test of its name.
+pub(super) const ENDED_WELL: i32 = 77;
+
+/// Runs `body` for each of `cases` in a process of its own: this test binary again, with the test `name` only, which
+/// comes here again. Returns in the parent only.
+pub(super) fn in_children<const N: usize>(name: &str, cases: [&str; N], body: impl FnOnce(&str)) -> [Output; N] {
+    if let Ok(child) = std::env::var(CHILD) {
+        let no_core = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: reads a local.
+        unsafe { libc::setrlimit(libc::RLIMIT_CORE, &no_core) };
+        body(&child);
+        std::process::exit(ENDED_WELL);
+    }
+    cases.map(|case| {
+        Command::new(std::env::current_exe().unwrap())
+            .args([name, "--exact", "--nocapture"])
+            .env(CHILD, case)
+            .env("RUST_BACKTRACE", "0")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    })
+}
+
+/// `in_children`, with one case.
+pub(super) fn in_child(name: &str, body: impl FnOnce()) -> Output {
+    let [output] = in_children(name, ["the only one"], |_| body());
+    output
+}
+
+/// `in_child`, for a child that is to end well.
+fn in_child_ok(name: &str, body: impl FnOnce()) {
+    let output = in_child(name, body);
+    assert_eq!(output.status.code(), Some(ENDED_WELL), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn leak(slots: u32, guards: Guards) -> &'static Pool {
+    Box::leak(Box::new(Pool::new(slots, guards)))
+}
+
+fn release(pool: &Pool, slot: Slot) {
+    // SAFETY: the tests own what they acquired, and run nothing on it unless they say so.
+    unsafe { pool.release(slot) }
+}
+
+fn byte(address: *mut u8) -> &'static AtomicU8 {
+    // SAFETY: the tests call this for the usable part of slots only (T1); a byte is always an AtomicU8.
+    unsafe { AtomicU8::from_ptr(address) }
+}
+
+/// How many areas the kernel keeps for this process.
+fn areas() -> usize {
+    std::fs::read_to_string("/proc/self/maps").unwrap().lines().count()
+}
+
+/// T2: the slot released last is the one acquired next; and none is given out twice.
+#[test]
+fn last_released_is_first_acquired() {
+    let pool = leak(100, Guards::Marked);
+    let [a, b, c] = std::array::from_fn(|_| pool.acquire().unwrap());
+    assert!(a != b && b != c && a != c);
+    release(pool, a);
+    release(pool, c);
+    release(pool, b);
+    assert_eq!([b, c, a], std::array::from_fn(|_| pool.acquire().unwrap()));
+    let fresh = pool.acquire().unwrap();
+    assert!(![a, b, c].contains(&fresh));
+}
+
+/// T2: the second release of a slot is caught where debug assertions are on.
+#[test]
+#[cfg_attr(not(debug_assertions), ignore = "checked with debug assertions only")]
+fn second_release_is_caught() {
+    let pool = leak(100, Guards::Marked);
+    let slot = pool.acquire().unwrap();
+    release(pool, slot);
+    assert!(catch_unwind(AssertUnwindSafe(|| release(pool, slot))).is_err());
+}
+
+/// T1, T3: zero, writable from the guard's end to the top, kept across a release, aligned to the slot's size.
+#[test]
+fn memory_is_zero_at_first_and_stays() {
+    for guards in [Guards::Marked, Guards::Protected] {
+        let pool = leak(40, guards);
+        for round in 0..40 {
+            let slot = pool.acquire().unwrap();
+            assert_eq!(slot.base().addr() % STACK_SIZE, 0);
+            assert_eq!(slot.top().addr() - slot.base().addr(), STACK_SIZE);
+            assert_eq!(slot.guard_end().addr() - slot.base().addr(), 16 * 1024);
+            for edge in [slot.guard_end(), slot.top().wrapping_sub(1)] {
+                assert_eq!(byte(edge).swap(round + 1, Relaxed), 0);
+            }
+            if round % 2 == 0 {
+                release(pool, slot);
+                assert_eq!(byte(slot.guard_end()).load(Relaxed), round + 1, "the pool wrote to a slot");
+                assert_eq!(byte(slot.top().wrapping_sub(1)).load(Relaxed), round + 1, "the pool wrote to a slot");
+                assert_eq!(pool.acquire().unwrap(), slot);
+            }
+        }
+    }
+}
+
+/// T4: `slot_of` knows the first and the last byte of each slot handed out, free or not, and nothing else.
+#[test]
+fn slot_of_knows_the_bounds() {
+    let pool = leak(100, Guards::Marked);
+    assert_eq!(pool.slot_of(0), None);
+    assert_eq!(pool.slot_of(usize::MAX), None);
+    let [a, b] = std::array::from_fn(|_| pool.acquire().unwrap());
+    release(pool, a);
+    assert_eq!(a.top(), b.base());
+    for slot in [a, b] {
+        assert_eq!(pool.slot_of(slot.base().addr()), Some(slot));
+        assert_eq!(pool.slot_of(slot.top().addr() - 1), Some(slot));
+    }
+    assert_eq!(pool.slot_of(a.base().addr() - 1), None);
+    assert_eq!(pool.slot_of(b.top().addr()), None, "ready, but never handed out");
+    let mut all = Vec::new();
+    pool.for_each_slot(|slot| all.push(slot));
+    assert_eq!(all, [a, b]);
+}
+
+/// The last slot can be had, the one after it is an error that says so, and a release makes room again.
+#[test]
+fn exhausted_pool_says_so() {
+    let pool = leak(BATCH + 1, Guards::Marked);
+    let slots: Vec<_> = (0..=BATCH).map(|_| pool.acquire().unwrap()).collect();
+    let error = pool.acquire().unwrap_err();
+    assert_eq!(error, StackError::Exhausted { slots: BATCH + 1 });
+    assert!(error.to_string().contains("33 green thread stacks are in use"), "{error}");
+    release(pool, slots[7]);
+    assert_eq!(pool.acquire(), Ok(slots[7]));
+}
+
+/// T2, T4, T5, from many threads: a byte in each slot says whether it is owned, and nobody finds it set.
+#[test]
+fn no_slot_is_given_twice() {
+    const THREADS: usize = 8;
+    let pool = leak(10_000, Guards::Marked);
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            scope.spawn(move || {
+                let mut held = Vec::new();
+                for round in 0..20_000_usize {
+                    // Up and down, each thread at a pace of its own, so that the pool grows while others release.
+                    if held.len() < 200 && (round * (thread + 3)) % 5 < 3 {
+                        let slot = pool.acquire().unwrap();
+                        assert_eq!(byte(slot.guard_end()).swap(1, Relaxed), 0, "given twice");
+                        held.push(slot);
+                    } else if let Some(slot) = held.pop() {
+                        assert_eq!(byte(slot.guard_end()).swap(0, Relaxed), 1);
+                        release(pool, slot);
+                    }
+                }
+                held.into_iter().for_each(|slot| {
+                    byte(slot.guard_end()).store(0, Relaxed);
+                    release(pool, slot);
+                });
+            });
+        }
+    });
+    let mut known = HashSet::new();
+    pool.for_each_slot(|slot| assert!(known.insert(slot.base().addr())));
+    // All of them are free now: as many can be had without another first use, and each of them once.
+    let again: HashSet<_> = known.iter().map(|_| pool.acquire().unwrap().base().addr()).collect();
+    assert_eq!(again, known);
+}
+
+/// The process's own pool, through the functions of the module.
+#[test]
+fn the_pool_of_the_process_works() {
+    let slot = acquire().unwrap();
+    assert_eq!(slot_of(slot.top().addr() - 8), Some(slot));
+    let mut seen = false;
+    for_each_slot(|each| seen |= each == slot);
+    assert!(seen);
+    // SAFETY: ours, and nothing ran on it.
+    unsafe { super::release(slot) };
+}
+
+/// A hundred thousand stacks, some of them used, cost the process no more than a handful of areas.
+#[test]
+fn a_hundred_thousand_slots_take_a_handful_of_areas() {
+    in_child_ok(test_name!("a_hundred_thousand_slots_take_a_handful_of_areas"), || {
+        let pool = leak(1 << 17, Guards::Marked);
+        let before = areas();
+        for n in 0..100_000 {
+            let slot = pool.acquire().unwrap();
+            if n % 64 == 0 {
+                byte(slot.top().wrapping_sub(8)).store(1, Relaxed);
+            }
+        }
+        let grown = areas() - before;
+        if pool.region.get().unwrap().guards() == Guards::Marked {
+            assert!(grown <= 6, "{grown} more areas");
+        }
+    });
+}
+
+/// R2: the other way of making guards costs two areas a stack; it is tried here on kernels that have the first.
+#[test]
+fn protected_guards_take_two_areas_each() {
+    in_child_ok(test_name!("protected_guards_take_two_areas_each"), || {
+        let pool = leak(1 << 17, Guards::Protected);
+        let before = areas();
+        let slots: Vec<_> = (0..BATCH * 10).map(|_| pool.acquire().unwrap()).collect();
+        let grown = areas() - before;
+        assert!((slots.len() * 2..slots.len() * 2 + 6).contains(&grown), "{grown} more areas");
+    });
+}
+
+/// A region whose memory is locked takes no marks (EINVAL, like an older kernel): the pool goes on with the other way.
+#[test]
+fn refused_marks_fall_back_to_protection() {
+    in_child_ok(test_name!("refused_marks_fall_back_to_protection"), || {
+        let pool = leak(64, Guards::Marked);
+        let first = pool.acquire().unwrap();
+        let region = pool.region.get().unwrap();
+        if region.guards() == Guards::Protected {
+            return; // An older kernel, which has made the point already.
+        }
+        let unready = region.slot(BATCH).base().cast();
+        // SAFETY: a slot of ours that nobody uses yet; MLOCK_ONFAULT takes no memory.
+        let locked = unsafe { libc::mlock2(unready, STACK_SIZE, libc::MLOCK_ONFAULT as _) };
+        if locked != 0 {
+            return; // Not allowed to lock memory here.
+        }
+        let rest: Vec<_> = (1..64).map(|_| pool.acquire().unwrap()).collect();
+        assert_eq!(region.guards(), Guards::Protected);
+        for slot in rest {
+            byte(slot.guard_end()).store(1, Relaxed);
+        }
+        byte(first.guard_end()).store(1, Relaxed);
+    });
+}
+
+/// When the limit on areas is met, `acquire` fails with an error that names it, and the slots so far go on working.
+#[test]
+fn limit_on_areas_is_named() {
+    let limit = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap().trim().parse::<u32>().unwrap();
+    if limit > 200_000 {
+        return; // Raised by somebody who wants that many.
+    }
+    in_child_ok(test_name!("limit_on_areas_is_named"), || {
+        let pool = leak(1 << 17, Guards::Protected);
+        let mut last = None;
+        let error = loop {
+            match pool.acquire() {
+                Ok(slot) => last = Some(slot),
+                Err(error) => break error,
+            }
+        };
+        let slot = last.unwrap();
+        byte(slot.guard_end()).store(1, Relaxed);
+        assert!(matches!(error, StackError::Guard(libc::ENOMEM) | StackError::Commit(libc::ENOMEM)), "{error:?}");
+        let text = error.to_string();
+        assert!(text.contains("vm.max_map_count"), "{text}");
+        assert!(pool.handed_out.load(Relaxed) > limit / 2 - 1000);
+        release(pool, slot);
+        assert_eq!(pool.acquire(), Ok(slot));
+    });
+}
+
+/// Under `ulimit -v` the reservation shrinks until it fits, and leaves the rest of the program as much again.
+#[test]
+fn small_address_space_gets_a_small_region() {
+    in_child_ok(test_name!("small_address_space_gets_a_small_region"), || {
+        const GIB: u64 = 1 << 30;
+        let limit = libc::rlimit { rlim_cur: 2 * GIB, rlim_max: 2 * GIB };
+        // SAFETY: reads a local.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) }, 0);
+        let slot = acquire().unwrap();
+        byte(slot.guard_end()).store(1, Relaxed);
+        let slots = POOL.region.get().unwrap().slots();
+        assert!((1 << 10..=1 << 12).contains(&slots), "{slots}");
+        assert!(Vec::<u8>::new().try_reserve_exact(512 << 20).is_ok(), "nothing left for the program");
+    });
+}
+
+/// Any access to the guard ends the process: first byte, last byte, whichever way the guard was made.
+#[test]
+fn guards_fault() {
+    let cases = ["marked, first", "marked, last", "protected, first", "protected, last", "no guard"];
+    let [faults @ .., no_fault] = in_children(test_name!("guards_fault"), cases, |case| {
+        let pool = leak(100, if case.starts_with("marked") { Guards::Marked } else { Guards::Protected });
+        let slots: Vec<_> = (0..40).map(|_| pool.acquire().unwrap()).collect();
+        let slot = slots[37];
+        byte(slot.guard_end()).store(1, Relaxed);
+        match case.rsplit(' ').next() {
+            Some("first") => byte(slot.base()).store(1, Relaxed),
+            Some("last") => byte(slot.guard_end().wrapping_sub(1)).store(1, Relaxed),
+            _ => byte(slot.base().wrapping_sub(1)).store(1, Relaxed),
+        }
+    });
+    for (case, output) in cases.iter().zip(faults) {
+        assert_eq!(output.status.signal(), Some(libc::SIGSEGV), "{case}: {:?}", output.status);
+    }
+    assert_eq!(no_fault.status.code(), Some(ENDED_WELL));
+}
