@@ -126,7 +126,11 @@ fn rw_locks() {
         });
     }
     wg.wait();
-    println!("   at most {} readers were inside together; 2 writers brought the value to {}", together.load(SeqCst), settings.read());
+    println!(
+        "   at most {} readers were inside together; 2 writers brought the value to {}",
+        together.load(SeqCst),
+        settings.read()
+    );
 }
 
 fn compute() {
@@ -162,13 +166,21 @@ fn channels() {
         start.elapsed()
     });
     sleep(CALL);
-    println!("   unbuffered: {:?}, and the send took {:.1?}: it waited for us", rx.recv().unwrap(), sender.join().unwrap());
+    println!(
+        "   unbuffered: {:?}, and the send took {:.1?}: it waited for us",
+        rx.recv().unwrap(),
+        sender.join().unwrap()
+    );
 
     let (tx, rx) = channel::bounded(5);
     let sent = (0..).take_while(|i| tx.try_send(*i).is_ok()).count();
     println!("   bounded(5): took {sent} values with nobody there");
     tx.close();
-    println!("   closed: sends fail ({}), what is in it comes out: {:?}", tx.send(9).is_err(), rx.iter().collect::<Vec<_>>());
+    println!(
+        "   closed: sends fail ({}), what is in it comes out: {:?}",
+        tx.send(9).is_err(),
+        rx.iter().collect::<Vec<_>>()
+    );
 
     let (tx, rx) = channel::unbounded();
     go(move || {

@@ -16,12 +16,7 @@
 //!   sleep itself. Two pictures that are equal, counters and threads included, show one moment.
 //! * D3  Whoever is the last to fall asleep looks after it counts as asleep, so somebody sees the whole.
 
-use crate::{
-    runtime::for_each_worker,
-    stack,
-    task::TaskRef,
-    worker::WAKES,
-};
+use crate::{runtime::for_each_worker, stack, task::TaskRef, worker::WAKES};
 use greenlight_core::park::thread::{Census, census};
 use std::{
     fmt::Write as _,

@@ -59,7 +59,6 @@ mod runtime;
 
 mod task;
 
-#[path = "stack_tmp.rs"]
 mod stack;
 
 mod worker;

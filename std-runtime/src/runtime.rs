@@ -214,7 +214,8 @@ impl Builder {
         for (started, worker) in workers.iter().enumerate() {
             let thread = thread::Builder::new().name(format!("greenlight-{}", worker.index));
             let main = move || {
-                let _alternate = stack::overflow::alternate_stack();
+                // Without one an overflow ends the process all the same, only without our words.
+                let _alternate = stack::overflow::alternate_stack().ok();
                 worker.main();
             };
             if let Err(error) = thread.spawn(main) {
@@ -257,4 +258,3 @@ pub(crate) fn here() -> &'static Shared {
         None => global().shared,
     }
 }
-

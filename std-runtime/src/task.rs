@@ -116,6 +116,15 @@ impl TaskRef {
         crate::stack::slot_of(self.0.as_ptr().addr()).expect("a task lives in a slot of the pool")
     }
 
+    /// The bounds of its stack, for the address sanitizer; empty without it.
+    pub(crate) fn stack_bounds(self) -> (*const u8, usize) {
+        if !cfg!(greenlight_asan) {
+            return (std::ptr::null(), 0);
+        }
+        let slot = self.slot();
+        (slot.guard_end(), slot.top().addr() - slot.guard_end().addr())
+    }
+
     pub(crate) fn get(&self) -> &Task {
         // SAFETY: K1: mapped for ever, and every bit pattern that it can have is valid: zeroes at first.
         unsafe { self.0.as_ref() }

@@ -22,6 +22,7 @@
 use crate::{
     arch,
     runtime::Shared,
+    stack::sanitizer,
     task::{Inbox, TaskList, TaskRef},
 };
 use greenlight_core::{
@@ -31,6 +32,7 @@ use greenlight_core::{
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeSet,
+    ffi::c_void,
     sync::{
         OnceLock,
         atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::*, fence},
@@ -85,6 +87,8 @@ struct Free {
 struct Local {
     current: Cell<Option<TaskRef>>,
     base: Cell<*mut u8>,
+    /// The bounds of the thread's own stack, as the address sanitizer tells them.
+    base_bounds: Cell<(*const u8, usize)>,
     after: Cell<After>,
     next: Cell<Option<TaskRef>>,
     next_in_a_row: Cell<u32>,
@@ -138,6 +142,7 @@ impl Worker {
             local: Local {
                 current: Cell::new(None),
                 base: Cell::new(std::ptr::null_mut()),
+                base_bounds: Cell::new((std::ptr::null(), 0)),
                 after: Cell::new(After::Nothing),
                 next: Cell::new(None),
                 next_in_a_row: Cell::new(0),
@@ -241,7 +246,7 @@ impl Worker {
         let local = &self.local;
         let picks = local.picks.get().wrapping_add(1);
         local.picks.set(picks);
-        if picks % LOOK_AROUND == 0 {
+        if picks.is_multiple_of(LOOK_AROUND) {
             self.take_inbox();
             self.fire_timers();
             if let Some(task) = self.pop_free() {
@@ -349,9 +354,11 @@ impl Worker {
         let woken = self.local.next.take().inspect(|task| self.local.next.set(Some(*task))).is_some();
         mine || woken
             || self.local.ready.borrow().len() > 0
-            || self.shared.workers().iter().any(|other| {
-                other.free_len.load(SeqCst) > 0 && (desperate || other.mode.load(Relaxed) != WAKING)
-            })
+            || self
+                .shared
+                .workers()
+                .iter()
+                .any(|other| other.free_len.load(SeqCst) > 0 && (desperate || other.mode.load(Relaxed) != WAKING))
     }
 
     /// W3.
@@ -398,17 +405,30 @@ impl Worker {
             None => local.base.get(),
         };
         local.current.set(to);
-        // SAFETY: `load` is a fresh or parked stack that nobody else resumes: it was in one of our queues (K2), or is our
-        // base. `save` belongs to the stack that runs, and stays in place: a task's header or this worker. W2: the code
-        // after the switch runs on this thread again.
-        unsafe { arch::switch(save, load) };
-        self.arrive();
+        let mut fake = std::ptr::null_mut();
+        let (bottom, size) = to.map_or(local.base_bounds.get(), TaskRef::stack_bounds);
+        // SAFETY: `load` is a fresh or parked stack that nobody else resumes (A1): it was in one of our queues (K2), or is
+        // our base. `save` belongs to the stack that runs, and stays in place: a task's header or this worker. W2: the
+        // code after the switch runs on this thread again. The sanitizer is told as N1 and N2 want it.
+        unsafe {
+            let ends = matches!(after, After::End(_));
+            sanitizer::start_switch(if ends { std::ptr::null_mut() } else { &raw mut fake }, bottom, size);
+            arch::switch(save, load);
+            self.arrive(fake);
+        }
     }
 
     /// First thing on a stack that was switched to: deal with the one that was left.
-    fn arrive(&'static self) {
+    ///
+    /// # Safety
+    ///
+    /// `fake` is what this stack's last `start_switch` saved, or null if the stack is fresh (N1).
+    unsafe fn arrive(&'static self, fake: *mut c_void) {
+        // SAFETY: the caller's promise.
+        let left = unsafe { sanitizer::finish_switch(fake) };
         match self.local.after.replace(After::Nothing) {
-            After::Nothing => {}
+            // Only the base leaves nothing to do.
+            After::Nothing => self.local.base_bounds.set(left),
             After::Park(task) => {
                 if !task.park() {
                     task.make_ready();
@@ -457,7 +477,8 @@ impl Worker {
 pub(crate) unsafe extern "C" fn first_steps(task: *mut ()) -> ! {
     let task = TaskRef::from_raw(task);
     let worker = current().expect("a task runs on a worker");
-    worker.arrive();
+    // SAFETY: this stack is fresh.
+    unsafe { worker.arrive(std::ptr::null_mut()) };
     task.run();
     let next = worker.pick();
     worker.leave(Some(task), After::End(task), next);

@@ -145,9 +145,8 @@ fn add(a: (u64, u64), b: (u64, u64)) -> (u64, u64) {
 fn a_timeout_loses_nothing() {
     run(|| {
         let (tx, rx) = bounded(0);
-        let sender = go(move || {
-            (0..2_000_u64).filter(|i| tx.send_timeout(*i, Duration::from_micros(i % 60)).is_ok()).count()
-        });
+        let sender =
+            go(move || (0..2_000_u64).filter(|i| tx.send_timeout(*i, Duration::from_micros(i % 60)).is_ok()).count());
         let mut received = 0;
         loop {
             match rx.recv_timeout(Duration::from_micros(40)) {

@@ -75,7 +75,7 @@ fn the_macro_takes_expressions_and_blocks() {
 fn a_panic_comes_by_the_handle_and_leaves_the_worker_well() {
     let runtime = Runtime::builder().workers(1).build().unwrap();
     for _ in 0..50 {
-        let panic = runtime.go(|| panic!("told at join")).join().map(|()| ()).unwrap_err();
+        let panic = runtime.go(|| panic!("told at join")).join().unwrap_err();
         assert_eq!(*panic.downcast_ref::<&str>().unwrap(), "told at join");
     }
     assert_eq!(runtime.run(|| 1), 1);
@@ -299,7 +299,7 @@ fn a_wait_while_unwinding_holds_the_worker_and_comes_back() {
     });
     thread::sleep(Duration::from_millis(5));
     tx.send(9).unwrap(); // from an OS thread
-    assert!(task.join().map(|()| ()).is_err());
+    assert!(task.join().is_err());
     assert_eq!(got.load(SeqCst), 9);
 }
 

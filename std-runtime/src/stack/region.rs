@@ -69,7 +69,11 @@ fn map(size: usize, protection: i32) -> Result<NonNull<u8>, i32> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
     // SAFETY: at an address of the kernel's choice, so nothing that exists changes.
     let start = unsafe { libc::mmap(ptr::null_mut(), size, protection, flags, -1, 0) };
-    if start == libc::MAP_FAILED { Err(errno()) } else { Ok(NonNull::new(start.cast()).expect("page 0 is never mapped")) }
+    if start == libc::MAP_FAILED {
+        Err(errno())
+    } else {
+        Ok(NonNull::new(start.cast()).expect("page 0 is never mapped"))
+    }
 }
 
 /// A reservation cut into slots, and their links.
