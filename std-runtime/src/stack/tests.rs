@@ -36,6 +36,8 @@ pub(super) fn in_children<const N: usize>(name: &str, cases: [&str; N], body: im
             .args([name, "--exact", "--nocapture"])
             .env(CHILD, case)
             .env("RUST_BACKTRACE", "0")
+            // For the address sanitizer: children end in the middle of things.
+            .env("ASAN_OPTIONS", "detect_leaks=0")
             .stdin(Stdio::null())
             .output()
             .unwrap()
@@ -256,6 +258,7 @@ fn refused_marks_fall_back_to_protection() {
 
 /// When the limit on areas is met, `acquire` fails with an error that names it, and the slots so far go on working.
 #[test]
+#[cfg(not(greenlight_asan))] // the sanitizer takes faults, and address space, for itself
 fn limit_on_areas_is_named() {
     let limit = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap().trim().parse::<u32>().unwrap();
     if limit > 200_000 {
@@ -283,6 +286,7 @@ fn limit_on_areas_is_named() {
 
 /// Under `ulimit -v` the reservation shrinks until it fits, and leaves the rest of the program as much again.
 #[test]
+#[cfg(not(greenlight_asan))] // the sanitizer takes faults, and address space, for itself
 fn small_address_space_gets_a_small_region() {
     in_child_ok(test_name!("small_address_space_gets_a_small_region"), || {
         const GIB: u64 = 1 << 30;
@@ -299,6 +303,7 @@ fn small_address_space_gets_a_small_region() {
 
 /// Any access to the guard ends the process: first byte, last byte, whichever way the guard was made.
 #[test]
+#[cfg(not(greenlight_asan))] // the sanitizer takes faults, and address space, for itself
 fn guards_fault() {
     let cases = ["marked, first", "marked, last", "protected, first", "protected, last", "no guard"];
     let [faults @ .., no_fault] = in_children(test_name!("guards_fault"), cases, |case| {
