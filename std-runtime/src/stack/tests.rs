@@ -202,6 +202,7 @@ fn the_pool_of_the_process_works() {
 
 /// A hundred thousand stacks, some of them used, cost the process no more than a handful of areas.
 #[test]
+#[cfg(not(greenlight_asan))] // the sanitizer has areas of its own
 fn a_hundred_thousand_slots_take_a_handful_of_areas() {
     in_child_ok(test_name!("a_hundred_thousand_slots_take_a_handful_of_areas"), || {
         let pool = leak(1 << 17, Guards::Marked);
@@ -221,6 +222,7 @@ fn a_hundred_thousand_slots_take_a_handful_of_areas() {
 
 /// R2: the other way of making guards costs two areas a stack; it is tried here on kernels that have the first.
 #[test]
+#[cfg(not(greenlight_asan))] // the sanitizer has areas of its own
 fn protected_guards_take_two_areas_each() {
     in_child_ok(test_name!("protected_guards_take_two_areas_each"), || {
         let pool = leak(1 << 17, Guards::Protected);
