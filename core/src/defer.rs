@@ -1,6 +1,6 @@
 //! Something to do when a scope ends, however it ends.
 
-/// Runs a closure when dropped. Made by [`defer!`](crate::defer).
+/// Runs a closure when dropped. Made by [`defer!`](crate::defer!).
 #[must_use = "a deferred action that is not kept runs at once"]
 pub struct Defer<F: FnOnce()>(Option<F>);
 

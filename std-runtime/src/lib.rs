@@ -25,7 +25,7 @@
 //!
 //! # Tour
 //!
-//! * [`go`] starts a green thread, and [`go!`] does it for an expression. [`JoinHandle::join`] brings its result or its
+//! * [`go`](fn@go) starts a green thread, and [`go!`] does it for an expression. [`JoinHandle::join`] brings its result or its
 //!   panic.
 //! * [`run`] and [`#[greenlight::main]`](main) make the program itself a green thread. When it returns the process ends,
 //!   whatever else still runs. `go` and everything that waits work from plain OS threads, too.

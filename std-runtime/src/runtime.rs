@@ -104,7 +104,7 @@ impl Shared {
 
 /// A set of worker threads that run green threads.
 ///
-/// [`go`](crate::go) and [`run`](crate::run) use a global one, made when first used, with a worker for each CPU. Make one
+/// [`go`](fn@crate::go) and [`run`](crate::run) use a global one, made when first used, with a worker for each CPU. Make one
 /// of your own to choose the number of workers.
 ///
 /// Dropping it does not stop what runs on it: its tasks go on until they end, and each worker's thread ends after its last
@@ -132,7 +132,7 @@ impl Runtime {
         self.shared.workers().len()
     }
 
-    /// Starts `f` as a green thread of this runtime and returns at once. See [`go`](crate::go).
+    /// Starts `f` as a green thread of this runtime and returns at once. See [`go`](fn@crate::go).
     ///
     /// # Panics
     ///
@@ -243,7 +243,7 @@ fn describe(slot: stack::Slot, out: &mut dyn FnMut(&[u8])) {
     let _ = fmt::Write::write_fmt(&mut Lines(out), format_args!("{task}"));
 }
 
-/// The runtime of [`go`](crate::go) and [`run`](crate::run).
+/// The runtime of [`go`](fn@crate::go) and [`run`](crate::run).
 pub(crate) fn global() -> &'static Runtime {
     static GLOBAL: OnceLock<Runtime> = OnceLock::new();
     GLOBAL.get_or_init(|| {

@@ -42,7 +42,7 @@ impl WaitGroup {
     ///
     /// # Panics
     ///
-    /// As [`add`](greenlight_core::WaitGroup::add) and [`go`](crate::go); the count is then as it was.
+    /// As [`add`](greenlight_core::WaitGroup::add) and [`go`](fn@crate::go); the count is then as it was.
     #[track_caller]
     pub fn go<F, T>(&self, f: F) -> JoinHandle<T>
     where

@@ -5,7 +5,7 @@
 //! | [`bounded(0)`]   | nothing      | until a receiver takes the value: both meet |
 //! | [`bounded(n)`]   | `n` values   | while it is full                          |
 //! | [`unbounded`]    | any number   | never                                     |
-//! | [`never`]        |              | (a receiver for which nothing ever comes) |
+//! | [`never()`]      |              | (a receiver for which nothing ever comes) |
 //!
 //! [`bounded(0)`]: bounded
 //! [`bounded(n)`]: bounded
@@ -16,7 +16,7 @@
 //!
 //! Waiters are served first come, first served. A waiting receiver gets its value straight from the sender.
 //!
-//! A wait parks the caller in its own way (see [`park`](crate::park)): a green thread, an OS thread, a bare CPU. All of
+//! A wait parks the caller in its own way (see [`park`]): a green thread, an OS thread, a bare CPU. All of
 //! them can use one channel at once.
 //!
 //! # Progress

@@ -209,14 +209,15 @@ fn a_hundred_thousand_slots_take_a_handful_of_areas() {
         let before = areas();
         for n in 0..100_000 {
             let slot = pool.acquire().unwrap();
+            if pool.region.get().unwrap().guards() == Guards::Protected {
+                return; // An older kernel: two areas each, as another test says.
+            }
             if n % 64 == 0 {
                 byte(slot.top().wrapping_sub(8)).store(1, Relaxed);
             }
         }
         let grown = areas() - before;
-        if pool.region.get().unwrap().guards() == Guards::Marked {
-            assert!(grown <= 6, "{grown} more areas");
-        }
+        assert!(grown <= 6, "{grown} more areas");
     });
 }
 
