@@ -168,7 +168,8 @@ impl<T: ?Sized> Mutex<T> {
             core::hint::spin_loop();
         }
         let why = Why::new("lock a mutex", &self.state, site);
-        for vain in 0_u32.. {
+        let mut vain = 0;
+        loop {
             let turn = Turn::new();
             let wait = Wait {
                 state: &self.state,
@@ -180,8 +181,11 @@ impl<T: ?Sized> Mutex<T> {
             };
             // SAFETY: `wait` is a local that stays where it is until it is dropped.
             let _ = park::wait(&why, None, &mut |waker| unsafe { wait.poll(waker) });
-            if wait.finish() || self.take() {
-                return;
+            match wait.finish() {
+                Some(GRANTED) => return,
+                _ if self.take() => return,
+                Some(_) => vain += 1,
+                None => {} // it was free for a moment: not in line yet, so not first in line
             }
         }
     }
@@ -264,13 +268,13 @@ impl Wait<'_> {
         Poll::Pending
     }
 
-    /// Ends the wait: whether the lock was granted with it.
-    fn finish(self) -> bool {
+    /// Ends the wait: how it was let go, if it had to wait at all.
+    fn finish(self) -> Option<usize> {
         let outcome = self.turn.outcome();
         if outcome.is_some() {
             self.enlisted.set(false); // out of the queue, and its wake-up is used by the caller
         }
-        outcome == Some(GRANTED)
+        outcome
     }
 }
 

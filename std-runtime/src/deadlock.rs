@@ -15,6 +15,8 @@
 //! * D2  Counting takes time. Each wake-up of a counted sleeper moves a counter, after the wake-up and before the waker can
 //!   sleep itself. Two pictures that are equal, counters and threads included, show one moment.
 //! * D3  Whoever is the last to fall asleep looks after it counts as asleep, so somebody sees the whole.
+//!
+//! A foreign thread that ends without waking anybody is the one gap: nobody looks after it. Then nothing is said.
 
 use crate::{runtime::for_each_worker, stack, task::TaskRef, worker::WAKES};
 use greenlight_core::park::thread::{Census, census};

@@ -1,7 +1,11 @@
 //! The handle of a green thread.
 
 use crate::task::Outcome;
-use std::{fmt, thread};
+use std::{
+    fmt,
+    panic::{RefUnwindSafe, UnwindSafe},
+    thread,
+};
 
 /// Waits for a green thread and takes its result. Dropping it leaves the green thread running on its own.
 ///
@@ -39,6 +43,10 @@ impl<T> JoinHandle<T> {
         self.outcome.has_ended()
     }
 }
+
+// A handle shows nothing of a panicked task but its payload.
+impl<T> UnwindSafe for JoinHandle<T> {}
+impl<T> RefUnwindSafe for JoinHandle<T> {}
 
 impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -81,7 +81,21 @@ pub use join::JoinHandle;
 pub use runtime::{Builder, Runtime};
 pub use wait_group::{DoneOnDrop, WaitGroup};
 
-/// Makes a function a green thread: `main`, most of the time.
+/// Makes `main` a green thread.
+///
+/// # Examples
+///
+/// ```
+/// use greenlight::{channel::bounded, go};
+///
+/// #[greenlight::main]
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let (tx, rx) = bounded(0);
+///     go(move || tx.send("hello"));
+///     assert_eq!(rx.recv()?, "hello");
+///     Ok(())
+/// }
+/// ```
 pub use greenlight_macros::main;
 
 use std::{panic::Location, time::Duration};

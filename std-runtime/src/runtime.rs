@@ -83,7 +83,8 @@ impl Shared {
                 Err(back) => task = back,
             }
         }
-        unreachable!("a runtime is spawned on by its owner, or by one of its own tasks");
+        // All have ended: a thread-local's destructor spawns while its worker's thread ends. The global runtime never does.
+        global().shared.place(task);
     }
 
     #[track_caller]

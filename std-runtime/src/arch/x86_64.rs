@@ -30,12 +30,12 @@
 //!
 //! Roads not taken, with the figures of one Xeon core, ns a switch:
 //!
-//! * Leaving by `pop rcx; jmp rcx` instead of `ret` is quicker where two stacks switch from two places (3 against 12),
-//!   and ruins the processor's return prediction everywhere else: with two calls between the task and the switch, all
-//!   tasks alike, `ret` takes 7 and `jmp` 38. Tasks of one server park alike, so `ret`, and the scheduler does best with
-//!   one call of `switch` in its text.
-//! * Comparing the control words before loading them saves nothing measurable under `ret` (6.8 both ways), and not
-//!   keeping them at all saves nothing either: the loads hide behind the pops.
+//! * Leaving by `pop rcx; jmp rcx` instead of `ret` can be quicker where two stacks switch from two places (3 against
+//!   14, with the comparison below), and ruins the processor's return prediction everywhere else: with calls between the
+//!   task and the switch, all tasks alike, `ret` takes 7 and `jmp` 35 to 38. Tasks of one server park alike, so `ret`,
+//!   and the scheduler does best with one call of `switch` in its text.
+//! * Comparing the control words before loading them saves nothing under `ret` (6.8 and 6.8 alike, 13.8 and 14.2 in
+//!   ping-pong of unlike stacks). Not keeping them at all would save 2.5 in the latter case and nothing in the former.
 
 use core::arch::naked_asm;
 use core::ffi::c_void;
