@@ -258,3 +258,81 @@ impl Drop for Wakers {
         Rest(self.wakers[..self.len].iter_mut()).wake();
     }
 }
+
+#[cfg(all(test, loom))]
+mod models {
+    use super::*;
+    use crate::{spin::SpinMutex, sync::UnsafeCell};
+    use core::task::Poll;
+    use loom::thread;
+    use std::sync::Arc;
+
+    type Line = SpinMutex<WaitQueue<UnsafeCell<u32>>>;
+
+    /// Pops from `line` and writes to the waiter it got, if it got one.
+    fn serve(line: &Line, value: u32) -> bool {
+        let mut queue = line.lock();
+        let Some(waiter) = queue.pop() else { return false };
+        // SAFETY: claimed and not finished, so the payload is ours.
+        waiter.payload().with_mut(|payload| unsafe { *payload = value });
+        let waker = waiter.finish();
+        drop(queue);
+        waker.into_iter().for_each(Waker::wake);
+        true
+    }
+
+    /// One waiter in two lines, a peer at each: one of them gets it, the waiter wakes and sees what that one wrote, and may
+    /// end at once (U3). Fails if `finish` or `outcome` is Relaxed, or if `claim` lets both in.
+    #[test]
+    fn queue_one_waiter_two_peers() {
+        loom::model(|| {
+            let lines: Arc<[Line; 2]> = Arc::new([SpinMutex::new(WaitQueue::new()), SpinMutex::new(WaitQueue::new())]);
+            let turn = Turn::new();
+            let waiters = [0, 1].map(|arm| Waiter::new(&turn, arm, UnsafeCell::new(0)));
+            let mut peers = None;
+            loom::future::block_on(core::future::poll_fn(|cx| {
+                if peers.is_none() {
+                    // SAFETY: in no queue yet; `waiters` and `turn` stay until both are out of the lines.
+                    unsafe {
+                        turn.arm(cx.waker().clone());
+                        (0..2).for_each(|i| lines[i].lock().push_back(&waiters[i]));
+                    }
+                    peers = Some([0, 1].map(|i| {
+                        let lines = lines.clone();
+                        thread::spawn(move || serve(&lines[i], 10 + i as u32))
+                    }));
+                }
+                if turn.outcome().is_some() { Poll::Ready(()) } else { Poll::Pending }
+            }));
+            let arm = turn.outcome().unwrap();
+            // SAFETY: each is in its own line, if at all.
+            (0..2).for_each(|i| _ = unsafe { lines[i].lock().remove(&waiters[i]) });
+            // SAFETY: the turn is done by this arm, so its payload is ours.
+            assert_eq!(waiters[arm].payload.with(|payload| unsafe { *payload }), 10 + arm as u32);
+            let served = peers.unwrap().map(|peer| peer.join().unwrap());
+            assert_eq!(served, [arm == 0, arm == 1]);
+        });
+    }
+
+    /// A waiter that gives up while a peer comes: it was served, or it is out of the line and nobody saw it.
+    #[test]
+    fn queue_withdrawal_meets_peer() {
+        loom::model(|| {
+            let line: Arc<Line> = Arc::new(SpinMutex::new(WaitQueue::new()));
+            let turn = Turn::new();
+            let waiter = Waiter::new(&turn, 0, UnsafeCell::new(0));
+            // SAFETY: in no queue yet, and removed below.
+            unsafe { line.lock().push_back(&waiter) };
+            let peer = {
+                let line = line.clone();
+                thread::spawn(move || serve(&line, 7))
+            };
+            // SAFETY: the only queue it is in.
+            let withdrawn = unsafe { line.lock().remove(&waiter) };
+            // SAFETY: withdrawn, or done (U4).
+            let value = waiter.payload.with(|payload| unsafe { *payload });
+            assert_eq!((withdrawn, value), if turn.outcome().is_some() { (false, 7) } else { (true, 0) });
+            assert_eq!(peer.join().unwrap(), !withdrawn);
+        });
+    }
+}

@@ -199,3 +199,8 @@ pub fn yield_now() {
         _ => std::thread::yield_now(),
     }
 }
+
+/// The README's program, compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
