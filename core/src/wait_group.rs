@@ -313,20 +313,57 @@ mod models {
         });
     }
 
-    /// Two waiters, one done: both wake.
+    /// A wait that finds the count at zero returns at once, and has seen the work all the same. Fails if that look is
+    /// Relaxed.
+    #[test]
+    fn wait_group_finished_group_shows_its_work() {
+        loom::model(|| {
+            let shared = shared(1);
+            let worker = {
+                let shared = shared.clone();
+                thread::spawn(move || {
+                    // SAFETY: ours until `done`.
+                    shared.data[0].with_mut(|d| unsafe { *d = 1 });
+                    shared.group.done();
+                })
+            };
+            thread::yield_now(); // the checker does not try by itself what a first look finds after the worker's end
+            if shared.group.count() == 0 {
+                shared.group.wait();
+                // SAFETY: the worker has reported done.
+                assert_eq!(shared.data[0].with(|d| unsafe { *d }), 1);
+            }
+            worker.join().unwrap();
+        });
+    }
+
+    /// Two waiters, one done: both wake and have seen the work, one of them perhaps by a look alone. Fails if the last
+    /// `done` that wakes is not Release.
     #[test]
     fn wait_group_wakes_all() {
         loom::model(|| {
             let shared = shared(1);
+            let wait_and_look = |shared: &Shared| {
+                shared.group.wait();
+                // SAFETY: the worker has reported done.
+                assert_eq!(shared.data[0].with(|d| unsafe { *d }), 1);
+            };
             let other = {
                 let shared = shared.clone();
-                thread::spawn(move || shared.group.wait())
+                thread::spawn(move || {
+                    thread::yield_now(); // as above
+                    wait_and_look(&shared)
+                })
             };
             let done = {
                 let shared = shared.clone();
-                thread::spawn(move || shared.group.done())
+                thread::spawn(move || {
+                    // SAFETY: ours until `done`.
+                    shared.data[0].with_mut(|d| unsafe { *d = 1 });
+                    shared.group.done()
+                })
             };
-            shared.group.wait();
+            wait_and_look(&shared);
             other.join().unwrap();
             done.join().unwrap();
         });

@@ -121,6 +121,24 @@ use std::{panic::Location, time::Duration};
 /// let doubled: Vec<i32> = handles.into_iter().map(|handle| handle.join().unwrap()).collect();
 /// assert_eq!(doubled[9], 18);
 /// ```
+///
+/// What is not `Send` cannot move into a green thread, which may start on any worker; made inside, it may live across
+/// anything that waits:
+///
+/// ```compile_fail
+/// let shared = std::rc::Rc::new(1);
+/// greenlight::go(move || println!("{shared}"));
+/// ```
+///
+/// ```
+/// greenlight::go(|| {
+///     let shared = std::rc::Rc::new(1);
+///     greenlight::yield_now();
+///     assert_eq!(*shared, 1);
+/// })
+/// .join()
+/// .unwrap();
+/// ```
 #[track_caller]
 pub fn go<F, T>(f: F) -> JoinHandle<T>
 where
