@@ -13,7 +13,7 @@ fn main() {
     // … and nobody sends on that one.
     let (_nobody_sends, words) = bounded::<String>(0);
 
-    go(move || words.recv());
+    go(move || words.iter().for_each(|word| println!("{word}")));
 
     println!("sending on an unbuffered channel with nobody to receive");
     numbers.send(42).expect("never gets here");

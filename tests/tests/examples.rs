@@ -20,6 +20,8 @@ fn a_deadlock_is_reported_with_a_line_per_task_and_exit_code_2() {
     assert!(tasks[0].contains("spawned at") && tasks[0].contains("deadlock.rs:"), "{err}");
     assert!(tasks[0].contains("waits to send on a channel 0x"), "{err}");
     assert!(tasks[1].contains("waits to receive from a channel 0x"), "{err}");
+    // Where the program waits, not where the standard library's iterators do.
+    assert!(tasks.iter().all(|task| task.matches("deadlock.rs:").count() == 2), "{err}");
 }
 
 #[test]

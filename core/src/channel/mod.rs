@@ -201,10 +201,15 @@ impl<T> Receiver<T> {
     #[track_caller]
     #[inline]
     pub fn recv(&self) -> Result<T, RecvError> {
+        self.recv_at(Location::caller())
+    }
+
+    #[inline]
+    fn recv_at(&self, site: &'static Location<'static>) -> Result<T, RecvError> {
         match self.channel.try_recv() {
             Ok(value) => Ok(value),
             Err(TryRecvError::Disconnected) => Err(RecvError),
-            Err(TryRecvError::Empty) => self.channel.recv_wait(None, Location::caller()).map_err(|_| RecvError),
+            Err(TryRecvError::Empty) => self.channel.recv_wait(None, site).map_err(|_| RecvError),
         }
     }
 
@@ -241,8 +246,9 @@ impl<T> Receiver<T> {
     }
 
     /// The values as they come, until the channel is closed and drained. Waits between them.
+    #[track_caller]
     pub fn iter(&self) -> Iter<'_, T> {
-        Iter { receiver: self }
+        Iter { receiver: self, site: Location::caller() }
     }
 
     /// The values that are there, until there is none. Never waits.
@@ -336,6 +342,8 @@ impl<T> Drop for Receiver<T> {
 #[derive(Debug)]
 pub struct Iter<'a, T> {
     receiver: &'a Receiver<T>,
+    /// Where it was made: in `next`, the caller may be an adaptor of the standard library.
+    site: &'static Location<'static>,
 }
 
 /// Iterator of [`Receiver::try_iter`].
@@ -348,14 +356,15 @@ pub struct TryIter<'a, T> {
 #[derive(Debug)]
 pub struct IntoIter<T> {
     receiver: Receiver<T>,
+    /// As in [`Iter`].
+    site: &'static Location<'static>,
 }
 
 impl<T> Iterator for Iter<'_, T> {
     type Item = T;
 
-    #[track_caller]
     fn next(&mut self) -> Option<T> {
-        self.receiver.recv().ok()
+        self.receiver.recv_at(self.site).ok()
     }
 }
 
@@ -370,9 +379,8 @@ impl<T> Iterator for TryIter<'_, T> {
 impl<T> Iterator for IntoIter<T> {
     type Item = T;
 
-    #[track_caller]
     fn next(&mut self) -> Option<T> {
-        self.receiver.recv().ok()
+        self.receiver.recv_at(self.site).ok()
     }
 }
 
@@ -383,6 +391,7 @@ impl<'a, T> IntoIterator for &'a Receiver<T> {
     type Item = T;
     type IntoIter = Iter<'a, T>;
 
+    #[track_caller]
     fn into_iter(self) -> Iter<'a, T> {
         self.iter()
     }
@@ -392,8 +401,9 @@ impl<T> IntoIterator for Receiver<T> {
     type Item = T;
     type IntoIter = IntoIter<T>;
 
+    #[track_caller]
     fn into_iter(self) -> IntoIter<T> {
-        IntoIter { receiver: self }
+        IntoIter { receiver: self, site: Location::caller() }
     }
 }
 
