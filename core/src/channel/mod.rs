@@ -1,4 +1,4 @@
-//! Channels: typed queues between tasks, with the API of crossbeam-channel 0.5 and Go's `close`.
+//! Channels: typed queues between tasks, with the names and errors of crossbeam-channel 0.5 and Go's `close`.
 //!
 //! | made by          | holds        | a send waits                              |
 //! |------------------|--------------|-------------------------------------------|
