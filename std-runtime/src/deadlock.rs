@@ -1,6 +1,6 @@
 //! All green threads are asleep: a program that can never go on says so, as in Go.
 //!
-//! The claim is certain, or it is not made. When a worker has slept for a little while, or an OS thread is about to sleep
+//! The claim is certain, or it is not made. When a worker has slept for a little while, or an OS thread
 //! in one of our waits, it takes a picture of the process:
 //!
 //! ```text
@@ -16,7 +16,8 @@
 //!   sleep itself. Two pictures that are equal, counters and threads included, show one moment.
 //! * D3  Whoever is the last to fall asleep looks after it counts as asleep, so somebody sees the whole.
 //!
-//! A foreign thread that ends without waking anybody is the one gap: nobody looks after it. Then nothing is said.
+//! A thread that ends without waking anybody looks at nothing. So whoever sleeps looks again for about a second, ever more
+//! rarely. A foreign thread that ends so after that is the one gap: then nothing is said.
 
 use crate::{runtime::for_each_worker, stack, task::TaskRef, worker::WAKES};
 use greenlight_core::park::thread::{Census, census};
@@ -56,21 +57,23 @@ impl Picture {
     }
 }
 
-/// Ends the program with a report if nothing can ever happen again.
-pub(crate) fn look() {
+/// Ends the program with a report if nothing can ever happen again. True if a later look may find that: somebody is
+/// awake, or about to end.
+pub(crate) fn look() -> bool {
     let mut awake = false;
     for_each_worker(|worker| awake |= !worker.is_asleep() && !worker.ended.load(SeqCst));
     if awake {
-        return; // the usual case, without a system call
+        return true; // the usual case, without a system call
     }
-    let Some(first) = Picture::take() else { return };
+    let Some(first) = Picture::take() else { return true };
     if !first.nobody_is_left() || Picture::take().as_ref() != Some(&first) {
-        return;
+        return true;
     }
     static REPORTED: AtomicBool = AtomicBool::new(false);
     if !REPORTED.swap(true, SeqCst) {
         report(&first);
     }
+    false // another thread is reporting
 }
 
 fn report(picture: &Picture) -> ! {
@@ -93,7 +96,8 @@ fn report(picture: &Picture) -> ! {
     std::process::exit(EXIT_CODE);
 }
 
-/// The threads of this process. Linux lists them.
+/// The threads of this process: one number of the kernel's. Its list of them can be cut short while threads end.
 fn count_threads() -> Option<usize> {
-    Some(std::fs::read_dir("/proc/self/task").ok()?.count())
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Threads:"))?.trim().parse().ok()
 }

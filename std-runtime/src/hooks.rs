@@ -7,7 +7,9 @@ use std::{cell::Cell, mem::ManuallyDrop};
 static HOOKS: Hooks = Hooks { wait, now: thread::now, random };
 
 pub(crate) fn install() -> Result<(), AlreadyInstalled> {
-    park::install(&HOOKS)
+    // SAFETY: both ways of waiting below return Ok in the arm of a Ready poll and nowhere else, and Err behind a check of
+    // the deadline. A green thread is bound to its OS thread (W2), and nothing in between unwinds.
+    unsafe { park::install(&HOOKS) }
 }
 
 fn wait(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), TimedOut> {
@@ -15,7 +17,7 @@ fn wait(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), 
         // While the OS thread unwinds, its panic count says so to everybody on it: another task on this thread would
         // believe that it unwinds. So the whole worker waits. It may wait for a task of its own, for ever: a `Drop` that
         // runs during a panic should not wait for other tasks.
-        Some(_) if std::thread::panicking() => thread::wait(deadline, poll, || {}),
+        Some(_) if std::thread::panicking() => thread::wait(deadline, poll, || false),
         Some((worker, task)) => wait_green(worker, task, why, deadline, poll),
         None => thread::wait(deadline, poll, deadlock::look),
     }

@@ -79,7 +79,14 @@ impl Shared {
         let candidates = [home()].into_iter().chain(here).chain(workers);
         for worker in candidates {
             match worker.place(task) {
-                Ok(()) => return,
+                // A worker that was busy when it was passed over may have fallen asleep before the task was there to see.
+                // One look behind the push: either we see it asleep, or its last look sees the task.
+                Ok(()) => {
+                    if !worker.is_idle() {
+                        workers.iter().find(|other| other.is_idle()).inspect(|other| other.rouse());
+                    }
+                    return;
+                }
                 Err(back) => task = back,
             }
         }

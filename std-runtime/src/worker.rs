@@ -14,7 +14,7 @@
 //!
 //! * W1  Fields in the `Local` part are touched by this worker's thread alone, and no borrow of them lives across a switch.
 //! * W2  Bound tasks are resumed by their own worker only, so a task sees one OS thread all its life.
-//! * W3  Going to sleep: say so (`mode`), fence, look at every source once more, sleep. Bringing work: put it there, fence,
+//! * W3  Going to sleep: say so (`mode` is DOZING), fence, look at every source once more, sleep. Bringing work: put it there, fence,
 //!   look at `mode`. One of the two sees the other, so no work is left with a sleeping worker.
 //! * W4  A worker's thread ends when its runtime has ended and no live task is bound to it; its free list is closed first,
 //!   under the list's lock, so that no task is put where nobody looks.
@@ -47,8 +47,9 @@ const NEXT_IN_A_ROW: u32 = 16;
 const LOOK_AROUND: u32 = 64;
 /// How long a worker without work looks for some before it sleeps: about what waking a sleeper costs.
 const SPIN_NANOS: u64 = 20_000;
-/// How long a worker sleeps before it asks whether the program is deadlocked.
-const NAP: Duration = Duration::from_millis(10);
+/// How long a worker sleeps before it asks whether the program is deadlocked, at first and at last.
+const FIRST_NAP: Duration = Duration::from_millis(10);
+const LAST_NAP: Duration = Duration::from_millis(640);
 
 const AWAKE: u8 = 0;
 const SPINNING: u8 = 1;
@@ -57,6 +58,9 @@ const ASLEEP: u8 = 2;
 const TIMED: u8 = 3;
 /// Woken by somebody, but its thread does not run yet.
 const WAKING: u8 = 4;
+/// About to sleep, if its last look finds nothing. To be woken like a sleeper, but not counted as one: it may still find
+/// work that came before, and whose bringer saw no sleeper.
+const DOZING: u8 = 5;
 
 /// How many sleeps of workers were ended by others, ever: see `deadlock.rs`.
 pub(crate) static WAKES: AtomicUsize = AtomicUsize::new(0);
@@ -95,6 +99,8 @@ struct Local {
     picks: Cell<u32>,
     ready: RefCell<TaskList>,
     timers: RefCell<BTreeSet<(Tick, usize)>>,
+    /// The first of `timers`; `Tick::MAX` if there is none.
+    first_timer: Cell<Tick>,
 }
 
 /// What to do once the stack that was left is left.
@@ -149,6 +155,7 @@ impl Worker {
                 picks: Cell::new(0),
                 ready: RefCell::new(TaskList::new()),
                 timers: RefCell::new(BTreeSet::new()),
+                first_timer: Cell::new(Tick::MAX),
             },
         }
     }
@@ -161,7 +168,7 @@ impl Worker {
 
     /// Whether it would take a new task up at once.
     pub(crate) fn is_idle(&self) -> bool {
-        matches!(self.mode.load(Relaxed), SPINNING | ASLEEP | TIMED)
+        matches!(self.mode.load(SeqCst), SPINNING | ASLEEP | TIMED | DOZING)
     }
 
     /// Asleep until somebody wakes it.
@@ -199,7 +206,7 @@ impl Worker {
     pub(crate) fn rouse(&self) {
         fence(SeqCst);
         let mut mode = self.mode.load(SeqCst);
-        while matches!(mode, ASLEEP | TIMED) {
+        while matches!(mode, ASLEEP | TIMED | DOZING) {
             match self.mode.compare_exchange(mode, WAKING, SeqCst, SeqCst) {
                 Ok(_) => {
                     WAKES.fetch_add(1, SeqCst);
@@ -221,8 +228,9 @@ impl Worker {
         }
         let mut free = self.free.lock();
         let taken = free.list.take_half();
-        self.free_len.store(free.list.len(), SeqCst);
         self.live.fetch_sub(taken.len(), Relaxed);
+        // After `live`: who sees the list empty, on its way to sleep, sees also that its tasks are gone (W4).
+        self.free_len.store(free.list.len(), SeqCst);
         Some(taken).filter(|taken| taken.len() > 0)
     }
 
@@ -262,6 +270,10 @@ impl Worker {
             local.ready.borrow_mut().push(task);
         }
         local.next_in_a_row.set(0);
+        // A read of the clock at each turn of the queue, but only while somebody sleeps.
+        if local.first_timer.get() != Tick::MAX && local.first_timer.get() <= now() {
+            self.fire_timers();
+        }
         if !self.inbox.is_empty() {
             self.take_inbox();
         }
@@ -302,9 +314,11 @@ impl Worker {
     fn fire_timers(&self) -> Option<Duration> {
         let mut timers = self.local.timers.borrow_mut();
         let mut time = None;
+        self.local.first_timer.set(Tick::MAX);
         while let Some(&(tick, task)) = timers.first() {
             let time = *time.get_or_insert_with(now);
             if tick > time {
+                self.local.first_timer.set(tick);
                 return Some(Duration::from_nanos(tick - time));
             }
             timers.pop_first();
@@ -364,18 +378,23 @@ impl Worker {
     /// W3.
     fn sleep(&self, until_timer: Option<Duration>) {
         let mode = if until_timer.is_some() { TIMED } else { ASLEEP };
-        self.mode.store(mode, SeqCst);
+        self.mode.store(DOZING, SeqCst);
         fence(SeqCst);
-        if self.has_work(true) || (self.shared.is_ended() && self.live() == 0) {
+        if self.has_work(true)
+            || (self.shared.is_ended() && self.live() == 0)
+            || self.mode.compare_exchange(DOZING, mode, SeqCst, SeqCst).is_err()
+        {
             self.mode.store(AWAKE, SeqCst);
             return;
         }
         match until_timer {
             Some(left) => std::thread::park_timeout(left),
             None => {
-                std::thread::park_timeout(NAP);
-                if self.mode.load(SeqCst) == ASLEEP {
-                    crate::deadlock::look();
+                let mut nap = FIRST_NAP;
+                std::thread::park_timeout(nap);
+                while self.mode.load(SeqCst) == ASLEEP && crate::deadlock::look() && nap <= LAST_NAP {
+                    nap *= 2;
+                    std::thread::park_timeout(nap);
                 }
                 while self.mode.load(SeqCst) == ASLEEP {
                     std::thread::park();
@@ -462,10 +481,13 @@ impl Worker {
 
     pub(crate) fn set_timer(&self, tick: Tick, task: TaskRef) {
         self.local.timers.borrow_mut().insert((tick, task.as_raw().expose_provenance()));
+        self.local.first_timer.set(self.local.first_timer.get().min(tick));
     }
 
     pub(crate) fn clear_timer(&self, tick: Tick, task: TaskRef) {
-        self.local.timers.borrow_mut().remove(&(tick, task.as_raw().addr()));
+        let mut timers = self.local.timers.borrow_mut();
+        timers.remove(&(tick, task.as_raw().addr()));
+        self.local.first_timer.set(timers.first().map_or(Tick::MAX, |first| first.0));
     }
 }
 

@@ -71,8 +71,9 @@ pub struct Hooks {
     /// Polls until `Ready`, and sleeps between the polls until the waker that it handed in is woken. `Err` once the
     /// deadline has passed and the poll after that still said `Pending`.
     ///
-    /// It may poll more often than it is woken. It hands in the same waker at each poll of one wait. It returns on the
-    /// thread that called it, and does not unwind.
+    /// The contract that [`install`] promises: `Ok` only after a poll said `Ready`; `Err` only with a deadline that has
+    /// passed. The same waker at each poll of one wait, never polled again after `Ready`. It returns on the thread that
+    /// called it, and does not unwind. It may poll more often than it is woken.
     pub wait: fn(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), TimedOut>,
     /// The clock that deadlines are read against; it never goes back.
     pub now: fn() -> Tick,
@@ -103,7 +104,12 @@ impl core::error::Error for AlreadyInstalled {}
 /// # Errors
 ///
 /// If other hooks were installed before. Installing the same ones again is fine.
-pub fn install(hooks: &'static Hooks) -> Result<(), AlreadyInstalled> {
+///
+/// # Safety
+///
+/// [`Hooks::wait`] keeps its contract: the locks give out their guards, and the channels take their nodes off the caller's
+/// stack, on the strength of its answer alone.
+pub unsafe fn install(hooks: &'static Hooks) -> Result<(), AlreadyInstalled> {
     let new = core::ptr::from_ref(hooks).cast_mut();
     match HOOKS.compare_exchange(core::ptr::null_mut(), new, Release, Acquire) {
         Ok(_) => Ok(()),
@@ -189,7 +195,7 @@ fn default_wait(_: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), TimedOut> 
 
 #[cfg(all(feature = "std", not(loom)))]
 fn default_wait(deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), TimedOut> {
-    thread::wait(deadline, poll, || {})
+    thread::wait(deadline, poll, || false)
 }
 
 #[cfg(all(not(feature = "std"), not(loom)))]

@@ -30,6 +30,10 @@ const ASLEEP: u8 = 1;
 const TIMED: u8 = 2;
 const NOTIFIED: u8 = 3;
 
+/// How long a thread sleeps before it looks again whether anybody is left, at first and at last.
+const FIRST_NAP: Duration = Duration::from_millis(10);
+const LAST_NAP: Duration = Duration::from_millis(640);
+
 struct Parker {
     /// | operation       | order   | pairs with    | so that                                                   |
     /// |-----------------|---------|---------------|-----------------------------------------------------------|
@@ -74,13 +78,14 @@ std::thread_local! {
     static PARKER: Arc<Parker> = new_parker();
 }
 
-/// Sleeps until `poll` says `Ready`, parking the OS thread between the polls. `on_sleep` runs each time the thread is
-/// about to sleep without a deadline and already counts as asleep: the place to look for a deadlock.
+/// Sleeps until `poll` says `Ready`, parking the OS thread between the polls. `on_sleep` runs when the thread
+/// has slept for a little while without a deadline, and counts as asleep: the place to look for a deadlock. While it answers
+/// true, it is asked again a few times, ever more rarely: somebody else may be about to end. It must not unwind.
 ///
 /// # Errors
 ///
 /// [`TimedOut`] once `deadline` has passed and the poll after that still said `Pending`.
-pub fn wait(deadline: Option<Tick>, poll: &mut PollFn<'_>, on_sleep: impl Fn()) -> Result<(), TimedOut> {
+pub fn wait(deadline: Option<Tick>, poll: &mut PollFn<'_>, on_sleep: impl Fn() -> bool) -> Result<(), TimedOut> {
     // In the destructor of another thread-local, ours may be gone: then this wait has a parker of its own.
     let parker = PARKER.try_with(Arc::clone).unwrap_or_else(|_| new_parker());
     let waker = Waker::from(parker.clone());
@@ -104,7 +109,13 @@ pub fn wait(deadline: Option<Tick>, poll: &mut PollFn<'_>, on_sleep: impl Fn()) 
         match left {
             Some(left) => std::thread::park_timeout(left),
             None => {
-                on_sleep();
+                // A short sleep costs no look.
+                let mut nap = FIRST_NAP;
+                std::thread::park_timeout(nap);
+                while parker.state.load(SeqCst) == ASLEEP && on_sleep() && nap <= LAST_NAP {
+                    nap *= 2;
+                    std::thread::park_timeout(nap);
+                }
                 while parker.state.load(SeqCst) == ASLEEP {
                     std::thread::park();
                 }
@@ -156,7 +167,10 @@ mod tests {
                     polls += 1;
                     if polls == 2 { Poll::Ready(()) } else { Poll::Pending }
                 };
-                wait(None, &mut poll, || asleep.send(()).unwrap())
+                wait(None, &mut poll, || {
+                    asleep.send(()).unwrap();
+                    false
+                })
             })
         };
         is_asleep.recv().unwrap();
