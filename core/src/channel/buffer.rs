@@ -1,0 +1,51 @@
+//! What a channel asks of the buffer between its two lines of waiters, whatever the buffer is made of.
+//!
+//! | buffer      | holds        | a peer that stops for ever inside a call                          |
+//! |-------------|--------------|-------------------------------------------------------------------|
+//! | `Ring`      | up to `n`    | may hide what stands behind its slot; the others still return      |
+//! | `Pool`      | up to `n`    | keeps one place; everything else passes                            |
+//! | `Segments`  | any number   | keeps one place; everything else passes                            |
+//!
+//! * B1  Values leave in the order in which their pushes took effect, each once.
+//! * B2  No call waits, and none calls foreign code, not even a value's drop.
+//! * B3  After `close`, no push takes effect; `pop` says `Disconnected` once everything that was pushed before is out.
+//! * B4  A push, and a pop, takes effect by a SeqCst read-modify-write, or is followed by one, of a word that `may_pop`,
+//!   and `may_push`, reads SeqCst. So of two who meet, one who announces SeqCst that he waits and then asks
+//!   `may_pop`, and one who pushes and then asks SeqCst whether anybody waits, one at least sees the other. The same holds
+//!   for `may_push` and a pop, and for both and `close`.
+
+use super::error::{TryRecvError, TrySendError};
+
+pub(crate) trait Buffer<T> {
+    /// A place in the buffer that somebody reserved: to be filled, or given back.
+    type Place;
+
+    /// Adds `value` at the end. `Full` if there is no place.
+    fn push(&self, value: T) -> Result<(), TrySendError<T>>;
+
+    /// Takes the first value. `Empty` also if the first place is still being filled (`Ring` only).
+    fn pop(&self) -> Result<T, TryRecvError>;
+
+    /// Takes a place, for a value that does not exist yet. `Full` or `Disconnected`.
+    fn reserve(&self) -> Result<Self::Place, TrySendError<()>>;
+
+    /// Ends a reservation by a push. Gives the value back if the buffer was closed meanwhile.
+    fn fill(&self, place: Self::Place, value: T) -> Result<(), T>;
+
+    /// Ends a reservation without a value.
+    fn give_back(&self, place: Self::Place);
+
+    /// No push from now on. True for the one call that closed it.
+    fn close(&self) -> bool;
+
+    fn is_closed(&self) -> bool;
+
+    /// How many values are in it, or are on their way in.
+    fn len(&self) -> usize;
+
+    /// False only if there was a moment, during the call, in which nothing was in it or on its way, and it was not closed.
+    fn may_pop(&self) -> bool;
+
+    /// False only if there was a moment, during the call, in which no place was free, and it was not closed.
+    fn may_push(&self) -> bool;
+}
