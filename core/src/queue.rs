@@ -18,7 +18,9 @@
 
 use crate::{sync::UnsafeCell, turn::Turn};
 use core::{
+    cell::Cell,
     marker::{PhantomData, PhantomPinned},
+    mem::MaybeUninit,
     ptr::NonNull,
     task::Waker,
 };
@@ -26,7 +28,8 @@ use core::{
 /// A place in a queue, with what the peer needs to do its part.
 pub(crate) struct Waiter<P> {
     links: UnsafeCell<Links<P>>,
-    turn: NonNull<Turn>,
+    /// Set before the first time in a queue.
+    turn: Cell<NonNull<Turn>>,
     arm: usize,
     pub(crate) payload: P,
     _pinned: PhantomPinned,
@@ -43,12 +46,25 @@ struct Links<P> {
 impl<P> Waiter<P> {
     /// A waiter outside of any queue, which stands for arm `arm` of `turn`.
     pub(crate) fn new(turn: &Turn, arm: usize, payload: P) -> Self {
+        let waiter = Self::unbound(arm, payload);
+        waiter.bind(turn);
+        waiter
+    }
+
+    /// A waiter whose turn is not in place yet: to be [bound](Self::bind) before it goes into a queue.
+    pub(crate) fn unbound(arm: usize, payload: P) -> Self {
         let links = Links { next: None, prev: None, linked: false, place: 0 };
-        Self { links: UnsafeCell::new(links), turn: NonNull::from(turn), arm, payload, _pinned: PhantomPinned }
+        let turn = Cell::new(NonNull::dangling());
+        Self { links: UnsafeCell::new(links), turn, arm, payload, _pinned: PhantomPinned }
+    }
+
+    /// The waiter is in no queue.
+    pub(crate) fn bind(&self, turn: &Turn) {
+        self.turn.set(NonNull::from(turn));
     }
 }
 
-/// A claimed waiter on its way to be finished.
+/// A claimed waiter on its way to be finished, while the queue's lock is held.
 pub(crate) struct Claimed<'q, P> {
     waiter: NonNull<Waiter<P>>,
     /// The borrow of the queue: its lock is held until this is finished.
@@ -69,11 +85,42 @@ impl<P> Claimed<'_, P> {
         self.finish_as(arm)
     }
 
+    /// To be finished later, by [`Promised::finish`], without the queue's lock. Its owner waits until then.
+    pub(crate) fn promise(self) -> Promised<P> {
+        Promised(self.waiter)
+    }
+
     /// Ends the waiter's sleep with `outcome` in the arm's place: for waiters that stand in one queue only.
     #[must_use]
     pub(crate) fn finish_as(self, outcome: usize) -> Option<Waker> {
         // SAFETY: as in `payload`. The turn outlives its nodes' places in queues, and by U3 this is the last touch.
-        unsafe { self.waiter.as_ref().turn.as_ref().finish(outcome) }
+        unsafe { self.waiter.as_ref().turn.get().as_ref().finish(outcome) }
+    }
+}
+
+/// A claimed waiter that is finished without its queue's lock: its owner stays for it, whatever else he would like to do.
+pub(crate) struct Promised<P>(NonNull<Waiter<P>>);
+
+impl<P> Promised<P> {
+    /// A waiter that stands in no queue, and whose owner waits for this one peer.
+    ///
+    /// # Safety
+    ///
+    /// It and its turn, which is claimed, stay in place until the turn is done.
+    pub(crate) unsafe fn new(waiter: &Waiter<P>) -> Self {
+        Self(NonNull::from(waiter))
+    }
+
+    pub(crate) fn payload(&self) -> &P {
+        // SAFETY: alive by Q2: claimed and not done, so its owner waits for us.
+        unsafe { &self.0.as_ref().payload }
+    }
+
+    /// Ends the waiter's sleep, by the arm it stands for.
+    #[must_use]
+    pub(crate) fn finish(self) -> Option<Waker> {
+        // SAFETY: as in `payload`; by U3 this is the last touch.
+        unsafe { self.0.as_ref().turn.get().as_ref().finish(self.0.as_ref().arm) }
     }
 }
 
@@ -96,7 +143,7 @@ impl<P> WaitQueue<P> {
         self.first.is_none()
     }
 
-    /// The first waiter, who stays in the line.
+    /// What the first waiter brought, who stays in the line.
     pub(crate) fn peek(&self) -> Option<&P> {
         // SAFETY: linked, so alive by Q2, for as long as the lock is held, which the borrow of `self` stands for.
         self.first.map(|first| unsafe { &(*first.as_ptr()).payload })
@@ -148,12 +195,47 @@ impl<P> WaitQueue<P> {
             // SAFETY: linked, so alive by Q2; the lock is held, so its owner cannot have removed it meanwhile.
             let turn = unsafe {
                 self.unlink(waiter);
-                waiter.as_ref().turn.as_ref()
+                waiter.as_ref().turn.get().as_ref()
             };
             if turn.claim() {
                 return Some(Claimed { waiter, _queue: PhantomData });
             }
         }
+    }
+
+    /// Claims the first waiter who still waits and brought what `wanted` says. The others stay in the line.
+    pub(crate) fn pop_if(&mut self, wanted: impl Fn(&P) -> bool) -> Option<Claimed<'_, P>> {
+        let mut next = self.first;
+        while let Some(waiter) = next {
+            // SAFETY: linked, so alive by Q2; the lock is held, so its owner cannot have removed it meanwhile.
+            let turn = unsafe {
+                next = waiter.as_ref().links.with(|l| (*l).next);
+                if !wanted(&waiter.as_ref().payload) {
+                    continue;
+                }
+                self.unlink(waiter);
+                waiter.as_ref().turn.get().as_ref()
+            };
+            if turn.claim() {
+                return Some(Claimed { waiter, _queue: PhantomData });
+            }
+        }
+        None
+    }
+
+    /// Whether there is a waiter, who may have been ended through another queue, that brought what `wanted` says.
+    pub(crate) fn any(&self, wanted: impl Fn(&P) -> bool) -> bool {
+        let mut next = self.first;
+        while let Some(waiter) = next {
+            // SAFETY: linked, so alive by Q2, for as long as the lock is held, which the borrow of `self` stands for.
+            let waiter = unsafe { waiter.as_ref() };
+            if wanted(&waiter.payload) {
+                return true;
+            }
+            // SAFETY: Q1.
+            next = waiter.links.with(|l| unsafe { (*l).next });
+        }
+        false
     }
 
     /// Claims the first waiter who came before `line`, a place that [`line`](Self::line) gave.
@@ -171,6 +253,12 @@ impl<P> WaitQueue<P> {
     /// The place that the next waiter will get: all who wait now stand before it.
     pub(crate) fn line(&self) -> usize {
         self.pushed
+    }
+
+    /// Whether `waiter` is in the line. It is in this one if in any.
+    pub(crate) fn contains(&self, waiter: &Waiter<P>) -> bool {
+        // SAFETY: Q1.
+        waiter.links.with(|l| unsafe { (*l).linked })
     }
 
     /// Takes `waiter` out of the line. False if it is not in it (any more).
@@ -212,8 +300,9 @@ impl<P> WaitQueue<P> {
 
 /// Wakers collected under a lock, to be called after it is given back. Dropped, it calls those that are left, so that a
 /// waker that panics costs nobody else the wake-up.
-pub(crate) struct Wakers {
-    wakers: [Option<Waker>; Wakers::ROOM],
+pub struct Wakers {
+    /// The first `len` are there.
+    wakers: [MaybeUninit<Waker>; Wakers::ROOM],
     len: usize,
 }
 
@@ -221,7 +310,7 @@ impl Wakers {
     const ROOM: usize = 16;
 
     pub(crate) fn new() -> Self {
-        Self { wakers: [const { None }; Self::ROOM], len: 0 }
+        Self { wakers: [const { MaybeUninit::uninit() }; Self::ROOM], len: 0 }
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -231,7 +320,7 @@ impl Wakers {
     /// Room is the caller's business: see [`is_full`](Self::is_full).
     pub(crate) fn push(&mut self, waker: Option<Waker>) {
         if let Some(waker) = waker {
-            self.wakers[self.len] = Some(waker);
+            self.wakers[self.len].write(waker);
             self.len += 1;
         }
     }
@@ -242,11 +331,12 @@ impl Wakers {
 
 impl Drop for Wakers {
     fn drop(&mut self) {
-        struct Rest<'a>(core::slice::IterMut<'a, Option<Waker>>);
+        struct Rest<'a>(core::slice::Iter<'a, MaybeUninit<Waker>>);
         impl Rest<'_> {
             fn wake(&mut self) {
-                while let Some(waker) = self.0.next().and_then(Option::take) {
-                    waker.wake();
+                while let Some(waker) = self.0.next() {
+                    // SAFETY: one of the first `len`, and passed over once.
+                    unsafe { waker.assume_init_read() }.wake();
                 }
             }
         }
@@ -255,7 +345,7 @@ impl Drop for Wakers {
                 self.wake();
             }
         }
-        Rest(self.wakers[..self.len].iter_mut()).wake();
+        Rest(self.wakers[..self.len].iter()).wake();
     }
 }
 

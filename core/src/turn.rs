@@ -11,10 +11,11 @@
 //!
 //! * U1  Before the first node is in a queue, the turn belongs to its waiter.
 //! * U2  From then on it leaves WAITING once: by the peer whose `claim` succeeds. That peer owns `waker`, and the slot of
-//!   the node it came by, until it stores DONE. It holds that node's queue lock all the while.
+//!   the node it came by, until it stores DONE. It holds that node's queue lock all the while, unless it made a promise
+//!   (`Promised` in `queue.rs`) to finish later.
 //! * U3  Storing DONE is the peer's last touch of turn and node: the waiter may return and its frame be gone at once.
 //! * U4  A waiter that gives up takes each of its queues' locks to pull the node out. By U2, when it has had them all,
-//!   the turn is WAITING or DONE, and stays so.
+//!   the turn is WAITING or DONE, or promised, and stays so: a promised one he waits for.
 
 use crate::sync::{
     UnsafeCell,
@@ -54,6 +55,44 @@ impl Turn {
         self.waker.with_mut(|cell| unsafe { *cell = Some(waker) });
     }
 
+    /// Makes a turn that is done, or was never armed, ready for another sleep.
+    ///
+    /// # Safety
+    ///
+    /// No node of this turn is in a queue.
+    pub(crate) unsafe fn reset(&self) {
+        self.state.store(WAITING, Relaxed);
+    }
+
+    /// Makes it a turn that a peer has claimed already.
+    ///
+    /// # Safety
+    ///
+    /// As for [`reset`](Self::reset).
+    pub(crate) unsafe fn reset_claimed(&self, waker: Waker) {
+        self.state.store(CLAIMED, Relaxed);
+        // SAFETY: ours: no peer knows of it yet.
+        self.waker.with_mut(|cell| unsafe { *cell = Some(waker) });
+    }
+
+    /// Exchanges the waker, if nobody has claimed the turn. False if somebody has.
+    ///
+    /// # Safety
+    ///
+    /// As for [`arm`](Self::arm).
+    pub(crate) unsafe fn swap_waker(&self, waker: &mut Waker) -> bool {
+        if self.state.load(Relaxed) != WAITING {
+            return false;
+        }
+        // SAFETY: by the caller's word nobody can claim meanwhile.
+        self.waker.with_mut(|cell| unsafe {
+            if let Some(armed) = &mut *cell {
+                core::mem::swap(armed, waker);
+            }
+        });
+        true
+    }
+
     /// Takes the right to end this sleep. One caller gets it.
     pub(crate) fn claim(&self) -> bool {
         self.state.compare_exchange(WAITING, CLAIMED, Relaxed, Relaxed).is_ok()
@@ -70,6 +109,11 @@ impl Turn {
         let waker = self.waker.with_mut(|cell| unsafe { (*cell).take() });
         self.state.store(DONE + arm, Release);
         waker
+    }
+
+    /// Whether a peer has claimed this turn, and not finished yet.
+    pub(crate) fn is_claimed(&self) -> bool {
+        self.state.load(Acquire) == CLAIMED
     }
 
     /// The arm that ended the sleep, if one did.

@@ -15,8 +15,9 @@
 //!   for `may_push` and a pop, and for both and `close`.
 
 use super::error::{TryRecvError, TrySendError};
+use crate::park::Tick;
 
-pub(crate) trait Buffer<T> {
+pub trait Buffer<T> {
     /// A place in the buffer that somebody reserved: to be filled, or given back.
     type Place;
 
@@ -40,6 +41,9 @@ pub(crate) trait Buffer<T> {
 
     fn is_closed(&self) -> bool;
 
+    /// How many values it can hold; `usize::MAX` if there is no limit.
+    fn capacity(&self) -> usize;
+
     /// How many values are in it, or are on their way in.
     fn len(&self) -> usize;
 
@@ -48,4 +52,18 @@ pub(crate) trait Buffer<T> {
 
     /// False only if there was a moment, during the call, in which no place was free, and it was not closed.
     fn may_push(&self) -> bool;
+
+    /// Whether it holds nothing by design, and a value goes from hand to hand.
+    fn is_rendezvous(&self) -> bool {
+        false
+    }
+
+    /// For a rendezvous: takes back a value from a receiver that was dropped before it looked. Of other buffers, receivers
+    /// that may be dropped take nothing before they look.
+    fn take_back(&self, _: T) {}
+
+    /// When a value will be there that nobody sends: the channel of a timer.
+    fn ripe_at(&self) -> Option<Tick> {
+        None
+    }
 }

@@ -48,6 +48,22 @@ pub enum RecvTimeoutError {
     Disconnected,
 }
 
+/// No operation of a [`Select`](super::Select) can happen now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TrySelectError;
+
+/// The time was up before an operation of a [`Select`](super::Select) could happen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SelectTimeoutError;
+
+/// Every operation of a [`Select`](super::Select) would wait now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TryReadyError;
+
+/// The time was up before an operation of a [`Select`](super::Select) was ready.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReadyTimeoutError;
+
 const SEND_CLOSED: &str = "sending on a disconnected channel: it was closed, or its last receiver is gone";
 const RECV_CLOSED: &str = "receiving from an empty and disconnected channel: it was closed, or its last sender is gone";
 
@@ -174,6 +190,35 @@ impl fmt::Display for RecvTimeoutError {
         f.write_str(if self.is_timeout() { "timed out waiting to receive from a channel" } else { RECV_CLOSED })
     }
 }
+
+impl fmt::Display for TrySelectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("all operations in select would block")
+    }
+}
+
+impl fmt::Display for SelectTimeoutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("timed out waiting on select")
+    }
+}
+
+impl fmt::Display for TryReadyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("all operations in select would block")
+    }
+}
+
+impl fmt::Display for ReadyTimeoutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("timed out waiting on select")
+    }
+}
+
+impl Error for TrySelectError {}
+impl Error for SelectTimeoutError {}
+impl Error for TryReadyError {}
+impl Error for ReadyTimeoutError {}
 
 impl<T> Error for SendError<T> {}
 impl<T> Error for TrySendError<T> {}

@@ -150,7 +150,7 @@ fn channel_withdrawn_receiver_leaves_no_trace() {
             let tx = tx.clone();
             thread::spawn(move || tx.send(1).unwrap())
         };
-        let taken = shared::tests_support::poll_once_and_withdraw(&rx.channel);
+        let taken = wait::poll_once_and_end(&rx.channel.shared);
         sender.join().unwrap();
         assert_eq!(taken.is_some(), rx.try_recv().is_err(), "the value is in exactly one place");
     });

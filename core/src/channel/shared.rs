@@ -1,146 +1,63 @@
-//! The channel itself: a buffer and two lines of waiters under one short lock, and the two operations that wait.
+//! The channel itself: a buffer, two lines of waiters, and the operations that do not wait.
 //!
 //! ```text
-//!                      ┌──────────── SpinMutex<State> ────────────┐
-//!   senders waiting ──▶│ senders: queue   buffer   receivers: queue│◀── receivers waiting
-//!                      └───────────────────────────────────────────┘
+//!   try_send                                                        try_recv
+//!      │ nobody waits: push                                   pop: │ nobody waits
+//!      ▼                          ┌────────┐                       ▼
+//!      ├─────────────────────────▶│ buffer │──────────────────────▶┤
+//!      │ receivers wait           └────────┘          senders wait │
+//!      ▼                                                           ▼
+//!      hand over, or visit ─────▶  lines  ◀──────────────────  visit
+//!                         [receivers …] [senders …]
 //! ```
 //!
-//! * C1  Receivers wait only while the buffer is empty and no sender waits.
-//! * C2  Senders wait only while the buffer is full (for capacity 0: always) and no receiver waits.
-//! * C3  Once `closed`, nobody waits and nothing enters the buffer; what is in it can still be received.
-//! * C4  A sender's slot is full until a peer takes the value; a receiver's is empty until a peer fills it. So after the
-//!   turn is done, a full sender's slot, and an empty receiver's, mean that the channel was closed.
-//! * C5  Only callers that block wait here: they cannot be dropped half-way, so a value laid in a receiver's slot is a
-//!   value received. A waiter that runs out of time looks under the lock whether a peer was quicker.
-//!
-//! A value goes straight into a waiting receiver. A receiver that takes from a full buffer moves the first waiting
-//! sender's value in, so values leave in the order in which their senders came.
-//!
-//! Not lock-free: while one thread is inside the lock (a few dozen instructions, no user code; for `unbounded` at times
-//! an allocation) the others spin. So none of it may be called from an interrupt handler.
+//! * C1  Who changes the buffer looks at the lines' flags afterwards and, if somebody waits, visits; who enlists looks at
+//!   the buffer after he released the lines, and visits too. By B4 and N3 one of the two sees the other.
+//! * C2  A visit *settles*: values go from the buffer to receivers, and from senders into the buffer, in the order of the
+//!   lines, until one side has no more to give. So who sleeps has nothing to find.
+//! * C3  A finished waiter finds in its seat what became of it: a receiver a value, a sender nothing. A receiver without a
+//!   value, and a sender with its value still there, has been told to look again.
+//! * C4  In a rendezvous, values pass only under the lock, and never are a receiver and a sender with a value both in line.
+//! * C5  A told-to-look-again that does not take what it was told of (it was dropped, its select took another arm) settles
+//!   for the others.
 
-use super::error::{TryRecvError, TrySendError};
+use super::{
+    buffer::Buffer,
+    error::{TryRecvError, TrySendError},
+    lines::{DISCARD, Held, Kind, Lines, Queues, RECEIVERS, SENDERS, Seat},
+    wait::Wait,
+};
 use crate::{
-    park::{self, Tick, Why},
-    queue::{WaitQueue, Waiter, Wakers},
-    spin::SpinMutex,
-    sync::{UnsafeCell, atomic::AtomicUsize},
-    turn::Turn,
+    queue::{Claimed, Promised, WaitQueue, Wakers},
+    sync::const_unless_loom,
 };
-use alloc::collections::VecDeque;
-#[cfg(loom)]
-use core::sync::atomic::Ordering::*;
-use core::{
-    cell::Cell,
-    mem,
-    panic::Location,
-    task::{Poll, Waker},
-};
+use core::task::Waker;
 
-/// Where a waiter leaves the value it sends, or finds the one it receives.
-pub(super) struct Slot<T>(UnsafeCell<Option<T>>);
-
-// SAFETY: the slot is its owner's until the waiter is in a queue, the claiming peer's until the turn is done, and then
-// its owner's again (U1, U2, U3); the value moves whole, so it must be Send and nothing more.
-unsafe impl<T: Send> Send for Slot<T> {}
-
-impl<T> Slot<T> {
-    pub(super) fn new(value: Option<T>) -> Self {
-        Self(UnsafeCell::new(value))
-    }
-
-    /// # Safety
-    ///
-    /// The slot is the caller's: see the `Send` impl.
-    pub(super) unsafe fn replace(&self, value: Option<T>) -> Option<T> {
-        // SAFETY: the caller's promise.
-        self.0.with_mut(|slot| unsafe { mem::replace(&mut *slot, value) })
-    }
-}
-
-pub(super) struct State<T> {
-    buffer: VecDeque<T>,
-    /// `usize::MAX` for `unbounded`.
-    capacity: usize,
-    closed: bool,
-    pub(super) senders: WaitQueue<Slot<T>>,
-    pub(super) receivers: WaitQueue<Slot<T>>,
-}
-
-impl<T> State<T> {
-    /// Sends without waiting. The waker is to be called after the lock is given back.
-    #[inline]
-    pub(super) fn try_send(&mut self, value: T) -> Result<Option<Waker>, TrySendError<T>> {
-        if self.closed {
-            return Err(TrySendError::Disconnected(value));
-        }
-        if let Some(receiver) = self.receivers.pop() {
-            // SAFETY: claimed by us, not finished.
-            unsafe { receiver.payload().replace(Some(value)) };
-            return Ok(receiver.finish());
-        }
-        if self.buffer.len() < self.capacity {
-            self.buffer.push_back(value);
-            return Ok(None);
-        }
-        Err(TrySendError::Full(value))
-    }
-
-    /// Receives without waiting. The waker is to be called after the lock is given back.
-    #[inline]
-    pub(super) fn try_recv(&mut self) -> Result<(T, Option<Waker>), TryRecvError> {
-        if let Some(value) = self.buffer.pop_front() {
-            let Some((sent, waker)) = self.take_from_sender() else { return Ok((value, None)) };
-            self.buffer.push_back(sent);
-            return Ok((value, waker));
-        }
-        match self.take_from_sender() {
-            Some(taken) => Ok(taken),
-            None if self.closed => Err(TryRecvError::Disconnected),
-            None => Err(TryRecvError::Empty),
-        }
-    }
-
-    /// The value of the first waiting sender, whose wait this ends.
-    #[inline]
-    fn take_from_sender(&mut self) -> Option<(T, Option<Waker>)> {
-        let sender = self.senders.pop()?;
-        // SAFETY: claimed by us, not finished.
-        let sent = unsafe { sender.payload().replace(None) };
-        let waker = sender.finish();
-        Some((sent.unwrap_or_else(|| unreachable!("a waiting sender's slot is full (C4)")), waker))
-    }
-}
-
-pub(super) struct Channel<T> {
+pub(super) struct Shared<T, B> {
+    pub(super) buffer: B,
+    pub(super) lines: Lines<T>,
     /// Where addresses would make a model take another way each time.
     #[cfg(loom)]
     number: usize,
-    pub(super) state: SpinMutex<State<T>>,
-    /// | operation | order   | pairs with | so that                                                     |
-    /// |-----------|---------|------------|-------------------------------------------------------------|
-    /// | one more  | Relaxed | nothing    | the new handle is made from a live one                      |
-    /// | one less  | AcqRel  | one less   | who closes does so after everything the others did          |
-    pub(super) sender_handles: AtomicUsize,
-    pub(super) receiver_handles: AtomicUsize,
 }
 
-impl<T> Channel<T> {
-    pub(super) fn new(capacity: usize, room: usize) -> Self {
-        let state = State {
-            buffer: VecDeque::with_capacity(room),
-            capacity,
-            closed: false,
-            senders: WaitQueue::new(),
-            receivers: WaitQueue::new(),
-        };
-        Self {
-            #[cfg(loom)]
-            number: next_number(),
-            state: SpinMutex::new(state),
-            sender_handles: AtomicUsize::new(1),
-            receiver_handles: AtomicUsize::new(1),
+/// What a receiver finds in a rendezvous.
+pub(super) enum Met<T> {
+    Value(T),
+    /// A select that sends, and has yet to make its value.
+    Offer(Promised<Seat<T>>),
+    Nobody,
+}
+
+impl<T, B> Shared<T, B> {
+    const_unless_loom! {
+        pub(super) fn new(buffer: B) -> Self {
+            Self {
+                buffer,
+                lines: Lines::new(),
+                #[cfg(loom)]
+                number: next_number(),
+            }
         }
     }
 
@@ -151,248 +68,305 @@ impl<T> Channel<T> {
         #[cfg(not(loom))]
         core::ptr::from_ref(self).addr()
     }
+}
 
-    /// Closes the channel and wakes all who wait: senders get their values back. False if it was closed.
-    pub(super) fn close(&self) -> bool {
-        let mut state = self.state.lock();
-        if mem::replace(&mut state.closed, true) {
-            return false;
-        }
-        // C3: nobody joins the lines any more, so they only get shorter between the batches.
-        loop {
-            let mut wakers = Wakers::new();
-            while !wakers.is_full() {
-                let waker = match state.receivers.pop() {
-                    Some(receiver) => receiver.finish(),
-                    None => match state.senders.pop() {
-                        Some(sender) => sender.finish(),
-                        None => {
-                            drop(state);
-                            wakers.wake();
-                            return true;
-                        }
-                    },
-                };
-                wakers.push(waker);
-            }
-            drop(state);
-            wakers.wake();
-            state = self.state.lock();
-        }
-    }
-
-    /// Closes the channel and drops what is in it: nobody is left to receive it.
-    pub(super) fn discard(&self) {
-        self.close();
-        let left = mem::take(&mut self.state.lock().buffer);
-        drop(left); // user code, outside of the lock
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.state.lock().closed
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.state.lock().buffer.len()
-    }
-
-    pub(super) fn capacity(&self) -> usize {
-        self.state.lock().capacity
-    }
-
+impl<T, B: Buffer<T>> Shared<T, B> {
     #[inline]
     pub(super) fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
-        let waker = self.state.lock().try_send(value)?;
-        if let Some(waker) = waker {
-            waker.wake();
+        if self.lines.hint() & RECEIVERS != 0 {
+            return self.send_past_receivers(value);
         }
+        self.buffer.push(value)?;
+        self.pushed();
         Ok(())
     }
 
     #[inline]
     pub(super) fn try_recv(&self) -> Result<T, TryRecvError> {
-        let (value, waker) = self.state.lock().try_recv()?;
-        if let Some(waker) = waker {
-            waker.wake();
+        match self.buffer.pop() {
+            Ok(value) => {
+                self.popped();
+                Ok(value)
+            }
+            Err(TryRecvError::Empty) if self.lines.hint() & SENDERS != 0 => self.recv_past_senders(),
+            Err(error) => Err(error),
         }
-        Ok(value)
     }
 
-    /// Waits for room. `Full` gives the value back when the time is up.
+    /// Something went into the buffer (C1).
+    #[inline]
+    pub(super) fn pushed(&self) {
+        if self.lines.flags() & (RECEIVERS | DISCARD) != 0 {
+            self.settle();
+        }
+    }
+
+    /// Something went out of the buffer (C1).
+    #[inline]
+    fn popped(&self) {
+        if self.lines.flags() & SENDERS != 0 {
+            self.settle();
+        }
+    }
+
+    /// What one waiter was told of, and did not take, may be for another (C5).
+    pub(super) fn pass_on(&self) {
+        if self.lines.flags() & (RECEIVERS | SENDERS | DISCARD) != 0 {
+            self.settle();
+        }
+    }
+
+    /// Sends where receivers seem to wait: straight into the hands of the first, if nothing stands before it.
     #[cold]
-    pub(super) fn send_wait(
+    fn send_past_receivers(&self, value: T) -> Result<(), TrySendError<T>> {
+        if self.buffer.is_rendezvous() {
+            let Some(mut held) = self.lines.lock_patiently() else { return self.buffer.push(value) };
+            let mut wakers = Wakers::new();
+            let sent = self.meet_receiver(&mut held, value, &mut wakers);
+            self.release(held);
+            wakers.wake();
+            return sent;
+        }
+        let Some(mut held) = self.lines.try_lock() else {
+            self.buffer.push(value)?;
+            self.pushed();
+            return Ok(());
+        };
+        // Values that are there already go first.
+        let mut receiver = if self.buffer.may_pop() { None } else { held.receivers.pop() };
+        if let Some(first) = receiver.take_if(|first| first.payload().kind == Kind::Value) {
+            // SAFETY: claimed by us, not finished.
+            unsafe { first.payload().replace(Some(value)) };
+            let waker = first.finish();
+            self.release(held);
+            waker.into_iter().for_each(Waker::wake);
+            return Ok(());
+        }
+        let sent = self.buffer.push(value);
+        let waker = receiver.and_then(Claimed::finish);
+        self.release(held);
+        waker.into_iter().for_each(Waker::wake);
+        sent?;
+        self.pushed();
+        Ok(())
+    }
+
+    /// The first in a line of a rendezvous who does not only watch.
+    pub(super) fn pop_serious(line: &mut WaitQueue<Seat<T>>) -> Option<Promised<Seat<T>>> {
+        line.pop_if(|seat| seat.kind != Kind::Look).map(Claimed::promise)
+    }
+
+    /// Hands `value` to the first waiting receiver of a rendezvous. The wakers are to be called after the release.
+    pub(super) fn meet_receiver(
         &self,
+        lines: &mut Queues<T>,
         value: T,
-        deadline: Option<Tick>,
-        site: &'static Location<'static>,
+        wakers: &mut Wakers,
     ) -> Result<(), TrySendError<T>> {
-        let turn = Turn::new();
-        let send = Wait::new(self, &turn, Slot::new(Some(value)), Side::Send);
-        let why = Why::new("send on a channel", &self.state, site);
-        // SAFETY: `send` is a local that stays where it is until it is dropped.
-        let timed_out = park::wait(&why, deadline, &mut |waker| unsafe { send.poll(waker) }).is_err();
-        let withdrawn = timed_out && send.withdraw();
-        match send.into_value() {
-            None => Ok(()),
-            Some(value) if withdrawn => Err(TrySendError::Full(value)),
-            Some(value) => Err(TrySendError::Disconnected(value)),
+        if self.buffer.is_closed() {
+            return Err(TrySendError::Disconnected(value));
+        }
+        let Some(receiver) = Self::pop_serious(&mut lines.receivers) else { return Err(TrySendError::Full(value)) };
+        // SAFETY: claimed by us, not finished.
+        unsafe { receiver.payload().replace(Some(value)) };
+        wakers.push(receiver.finish());
+        Ok(())
+    }
+
+    /// Receives where the buffer is empty and senders seem to wait.
+    #[cold]
+    fn recv_past_senders(&self) -> Result<T, TryRecvError> {
+        if !self.buffer.is_rendezvous() {
+            self.settle();
+            let value = self.buffer.pop()?;
+            self.popped();
+            return Ok(value);
+        }
+        let Some(mut held) = self.lines.lock_patiently() else { return self.buffer.pop() };
+        let mut wakers = Wakers::new();
+        match self.meet_sender(&mut held, &mut wakers) {
+            Met::Value(value) => {
+                self.release(held);
+                wakers.wake();
+                Ok(value)
+            }
+            Met::Nobody => {
+                self.release(held);
+                self.buffer.pop()
+            }
+            Met::Offer(offer) => Wait::for_offer(self, held, offer).map_or_else(|| self.buffer.pop(), Ok),
         }
     }
 
-    /// Waits for a value. `Empty` when the time is up.
+    /// Takes what the first waiting sender of a rendezvous has. The wakers are to be called after the release.
+    pub(super) fn meet_sender(&self, lines: &mut Queues<T>, wakers: &mut Wakers) -> Met<T> {
+        let Some(sender) = Self::pop_serious(&mut lines.senders) else { return Met::Nobody };
+        if sender.payload().kind == Kind::Offer {
+            return Met::Offer(sender);
+        }
+        // SAFETY: claimed by us, not finished.
+        let value = unsafe { sender.payload().replace(None) };
+        let Some(value) = value else { unreachable!("a waiting sender's seat is full (C3)") };
+        wakers.push(sender.finish());
+        Met::Value(value)
+    }
+
+    /// Closes the channel and tells all who wait. False if it was closed.
+    pub(super) fn close(&self) -> bool {
+        let first = self.buffer.close();
+        if first {
+            self.settle();
+        }
+        first
+    }
+
+    /// Closes the channel and drops what is in it: nobody is left to receive it.
+    pub(super) fn discard(&self) {
+        self.lines.discard();
+        self.close();
+        self.drain();
+    }
+
     #[cold]
-    pub(super) fn recv_wait(
-        &self,
-        deadline: Option<Tick>,
-        site: &'static Location<'static>,
-    ) -> Result<T, TryRecvError> {
-        let turn = Turn::new();
-        let recv = Wait::new(self, &turn, Slot::new(None), Side::Receive);
-        let why = Why::new("receive from a channel", &self.state, site);
-        // SAFETY: `recv` is a local that stays where it is until it is dropped.
-        let timed_out = park::wait(&why, deadline, &mut |waker| unsafe { recv.poll(waker) }).is_err();
-        let withdrawn = timed_out && recv.withdraw();
-        match recv.into_value() {
-            Some(value) => Ok(value),
-            None if withdrawn => Err(TryRecvError::Empty),
-            None => Err(TryRecvError::Disconnected),
+    fn drain(&self) {
+        while let Ok(value) = self.buffer.pop() {
+            drop(value); // user code, outside of the lock
         }
     }
+
+    /// Visits the lines: does all that waiters wait for, or leaves it with who is there (C2).
+    #[cold]
+    pub(super) fn settle(&self) {
+        if self.lines.flags() & DISCARD != 0 {
+            self.drain();
+        }
+        if let Some(held) = self.lines.visit() {
+            self.settle_and_release(held);
+        }
+    }
+
+    /// Gives the lock back, after the work that others left.
+    #[inline]
+    pub(super) fn release(&self, held: Held<'_, T>) {
+        if let Some(held) = held.release() {
+            self.settle_and_release(held);
+        }
+    }
+
+    /// Gives the lock back after enlisting somebody: in a rendezvous, others may watch for that.
+    pub(super) fn release_with_news(&self, held: Held<'_, T>) {
+        if self.buffer.is_rendezvous() && !held.receivers.is_empty() && !held.senders.is_empty() {
+            self.settle_and_release(held);
+        } else {
+            self.release(held);
+        }
+    }
+
+    #[cold]
+    fn settle_and_release(&self, held: Held<'_, T>) {
+        let mut visit = Some(held);
+        while let Some(mut held) = visit {
+            let mut wakers = Wakers::new();
+            let mut told = Told { values: 0, places: 0 };
+            if self.buffer.is_rendezvous() {
+                self.tell_watchers(&mut held, &mut wakers);
+            }
+            self.serve_receivers(&mut held, &mut wakers, &mut told);
+            // A sender's value may be what a receiver waits for.
+            while self.serve_senders(&mut held, &mut wakers, &mut told) {
+                self.serve_receivers(&mut held, &mut wakers, &mut told);
+            }
+            visit = held.release();
+            if wakers.is_full() {
+                // A full batch is woken without the lock, and then there may be more to do.
+                while let Some(held) = visit {
+                    visit = held.release();
+                }
+                wakers.wake();
+                visit = self.lines.visit();
+            }
+        }
+    }
+
+    /// Who only watches a rendezvous hears of who waits on the other side.
+    fn tell_watchers(&self, lines: &mut Queues<T>, wakers: &mut Wakers) {
+        let mut tell = |watched: &WaitQueue<Seat<T>>, line: &mut WaitQueue<Seat<T>>| {
+            if watched.any(|seat| seat.kind != Kind::Look) {
+                while !wakers.is_full() {
+                    let Some(watcher) = line.pop_if(|seat| seat.kind == Kind::Look) else { return };
+                    wakers.push(watcher.finish());
+                }
+            }
+        };
+        tell(&lines.senders, &mut lines.receivers);
+        tell(&lines.receivers, &mut lines.senders);
+    }
+
+    /// Values, or the news that there are some, go to receivers.
+    fn serve_receivers(&self, lines: &mut Queues<T>, wakers: &mut Wakers, told: &mut Told) {
+        while !wakers.is_full() && !lines.receivers.is_empty() && self.buffer.may_pop() {
+            if told.values > 0 && self.buffer.len() <= told.values && !self.buffer.is_closed() {
+                return;
+            }
+            let Some(receiver) = lines.receivers.pop() else { return };
+            let mut hidden = false;
+            if receiver.payload().kind == Kind::Value {
+                match self.buffer.pop() {
+                    // SAFETY: claimed by us, not finished.
+                    Ok(value) => drop(unsafe { receiver.payload().replace(Some(value)) }),
+                    Err(error) => hidden = error.is_empty(),
+                }
+            } else {
+                told.values += 1;
+            }
+            wakers.push(receiver.finish());
+            if hidden {
+                return; // on its way in: this one looks again until it is there, and settles for the others
+            }
+        }
+    }
+
+    /// Senders' values go into the buffer; or the news that there is room, or that the channel is closed, to senders. True
+    /// if a value went in.
+    fn serve_senders(&self, lines: &mut Queues<T>, wakers: &mut Wakers, told: &mut Told) -> bool {
+        let mut moved = false;
+        while !wakers.is_full() && self.buffer.may_push() {
+            let Some(first) = lines.senders.peek() else { break };
+            if first.kind == Kind::Offer {
+                if self.buffer.capacity().saturating_sub(self.buffer.len()) <= told.places && !self.buffer.is_closed() {
+                    break;
+                }
+                told.places += 1;
+            } else {
+                // SAFETY: as if claimed: it stands in this line only, so nobody claims it without the lock that we hold.
+                let value = unsafe { first.replace(None) };
+                let Some(value) = value else { unreachable!("a waiting sender's seat is full (C3)") };
+                match self.buffer.push(value) {
+                    Ok(()) => moved = true,
+                    Err(TrySendError::Full(value)) => {
+                        // SAFETY: as above.
+                        unsafe { first.replace(Some(value)) };
+                        break;
+                    }
+                    // SAFETY: as above.
+                    Err(TrySendError::Disconnected(value)) => drop(unsafe { first.replace(Some(value)) }),
+                }
+            }
+            wakers.push(lines.senders.pop().and_then(Claimed::finish));
+        }
+        moved
+    }
+}
+
+/// How many waiters of this visit were told to look, and have not looked yet.
+struct Told {
+    values: usize,
+    places: usize,
 }
 
 #[cfg(loom)]
 fn next_number() -> usize {
-    static NEXT: core::sync::atomic::AtomicUsize = core::sync::atomic::AtomicUsize::new(1);
+    use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    static NEXT: AtomicUsize = AtomicUsize::new(1);
     NEXT.fetch_add(1, Relaxed)
-}
-
-#[derive(Clone, Copy)]
-enum Side {
-    Send,
-    Receive,
-}
-
-/// One waiting operation, as the state machine that [`park::wait`] polls.
-struct Wait<'a, T> {
-    channel: &'a Channel<T>,
-    turn: &'a Turn,
-    waiter: Waiter<Slot<T>>,
-    side: Side,
-    enlisted: Cell<bool>,
-    withdrawn: Cell<bool>,
-}
-
-impl<'a, T> Wait<'a, T> {
-    fn new(channel: &'a Channel<T>, turn: &'a Turn, slot: Slot<T>, side: Side) -> Self {
-        Self {
-            channel,
-            turn,
-            waiter: Waiter::new(turn, 0, slot),
-            side,
-            enlisted: Cell::new(false),
-            withdrawn: Cell::new(false),
-        }
-    }
-
-    /// # Safety
-    ///
-    /// After the first poll, `self` stays in place until it said `Ready` or `withdraw` was called.
-    unsafe fn poll(&self, waker: &Waker) -> Poll<()> {
-        if self.enlisted.get() {
-            return if self.turn.outcome().is_some() { Poll::Ready(()) } else { Poll::Pending };
-        }
-        let waker = waker.clone();
-        let mut state = self.channel.state.lock();
-        let slot = &self.waiter.payload;
-        // The look again: between the caller's own try and this lock, a peer may have come.
-        let peer = match self.side {
-            Side::Send => {
-                // SAFETY: not in a queue yet, so the slot is ours.
-                let unsent = unsafe { slot.replace(None) };
-                let Some(value) = unsent else { unreachable!("an unsent value (C4)") };
-                match state.try_send(value) {
-                    Ok(peer) => Some(peer),
-                    Err(back) => {
-                        let closed = back.is_disconnected();
-                        // SAFETY: as above.
-                        unsafe { slot.replace(Some(back.into_inner())) };
-                        closed.then_some(None)
-                    }
-                }
-            }
-            Side::Receive => match state.try_recv() {
-                Ok((value, peer)) => {
-                    // SAFETY: as above.
-                    unsafe { slot.replace(Some(value)) };
-                    Some(peer)
-                }
-                Err(TryRecvError::Disconnected) => Some(None),
-                Err(TryRecvError::Empty) => None,
-            },
-        };
-        if let Some(peer) = peer {
-            drop(state);
-            if let Some(peer) = peer {
-                peer.wake();
-            }
-            return Poll::Ready(());
-        }
-        // SAFETY: U1: the turn's only node is in no queue yet.
-        unsafe { self.turn.arm(waker) };
-        let queue = match self.side {
-            Side::Send => &mut state.senders,
-            Side::Receive => &mut state.receivers,
-        };
-        // SAFETY: in no queue, and the caller keeps us in place until the turn is done or `withdraw` took us out.
-        unsafe { queue.push_back(&self.waiter) };
-        self.enlisted.set(true);
-        Poll::Pending
-    }
-
-    /// Gives up the wait. False if a peer was quicker: then the operation has happened, or the channel was closed.
-    fn withdraw(&self) -> bool {
-        if !self.enlisted.get() {
-            return self.turn.outcome().is_none();
-        }
-        let mut state = self.channel.state.lock();
-        let queue = match self.side {
-            Side::Send => &mut state.senders,
-            Side::Receive => &mut state.receivers,
-        };
-        // SAFETY: this queue is the only one it was ever in. Under its lock the turn is WAITING or DONE (U4).
-        self.withdrawn.set(unsafe { queue.remove(&self.waiter) });
-        self.withdrawn.get()
-    }
-
-    /// What is in the slot at the end (C4).
-    fn into_value(self) -> Option<T> {
-        debug_assert!(!self.enlisted.get() || self.turn.outcome().is_some() || self.withdrawn.get());
-        // SAFETY: out of the queue, so the slot is ours again.
-        unsafe { self.waiter.payload.replace(None) }
-    }
-}
-
-impl<T> Drop for Wait<'_, T> {
-    fn drop(&mut self) {
-        // Only an unwinding hook comes here with the node still in its queue.
-        if self.enlisted.get() && self.turn.outcome().is_none() && !self.withdrawn.get() {
-            self.withdraw();
-        }
-    }
-}
-
-/// For the models: a receive that gives up after its first poll, as one that runs out of time does.
-#[cfg(all(test, loom))]
-pub(super) mod tests_support {
-    use super::*;
-
-    pub(in super::super) fn poll_once_and_withdraw<T>(channel: &Channel<T>) -> Option<T> {
-        let turn = Turn::new();
-        let recv = Wait::new(channel, &turn, Slot::new(None), Side::Receive);
-        // SAFETY: stays in place until it is dropped.
-        if unsafe { recv.poll(Waker::noop()) }.is_pending() {
-            recv.withdraw();
-        }
-        recv.into_value()
-    }
 }

@@ -6,8 +6,9 @@ use proptest::prelude::*;
 use std::{
     collections::VecDeque,
     string::String,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{Arc, atomic::{AtomicUsize, Ordering::*}},
     thread,
+    time::Duration,
     vec::Vec,
 };
 
@@ -249,9 +250,13 @@ fn odd_payloads() {
     (0..1_000).for_each(|_| tx.send(()).unwrap());
     assert_eq!(rx.try_iter().count(), 1_000);
 
-    let (tx, rx) = bounded(1);
-    tx.send([7_u8; 65_536]).unwrap();
-    assert!(rx.recv().unwrap().iter().all(|byte| *byte == 7));
+    // Without optimisation every move of it is a copy of its own on the stack.
+    let large = thread::Builder::new().stack_size(16 << 20).spawn(|| {
+        let (tx, rx) = bounded(1);
+        tx.send([7_u8; 65_536]).unwrap();
+        assert!(rx.recv().unwrap().iter().all(|byte| *byte == 7));
+    });
+    large.unwrap().join().unwrap();
 }
 
 #[test]

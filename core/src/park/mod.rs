@@ -19,6 +19,7 @@
 //!
 //! Clocks stand behind the same seam, so that time can be virtual.
 
+use crate::turn::Turn;
 use core::{
     fmt,
     panic::Location,
@@ -136,6 +137,21 @@ pub fn wait(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<
     }
 }
 
+/// Waits for the peer that has claimed `turn` and promised to finish it. In pieces where there is a clock: the waker that
+/// the peer has may be that of an earlier wait.
+pub(crate) fn wait_while_claimed(turn: &Turn) {
+    #[cold]
+    #[track_caller]
+    fn sleep(turn: &Turn) {
+        let why = Why::new("a select that was chosen to send on a channel", turn, Location::caller());
+        let deadline = has_clock().then(|| now() + 1_000_000);
+        let _ = wait(&why, deadline, &mut |_| if turn.is_claimed() { Poll::Pending } else { Poll::Ready(()) });
+    }
+    while turn.is_claimed() {
+        sleep(turn);
+    }
+}
+
 /// The time on the seam's clock.
 ///
 /// # Panics
@@ -146,6 +162,11 @@ pub fn now() -> Tick {
         Some(hooks) => (hooks.now)(),
         None => default_now(),
     }
+}
+
+/// Whether [`now`] has a clock to read.
+pub(crate) fn has_clock() -> bool {
+    hooks().is_some() || cfg!(all(feature = "std", not(loom)))
 }
 
 /// The tick that lies `limit` from now, or none if the clock cannot reach it: then the wait has no end.

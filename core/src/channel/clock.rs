@@ -1,0 +1,74 @@
+//! Channels whose messages the clock sends: the instant at which each was due.
+
+use super::{
+    Channel, Receiver,
+    flavor::Flavor,
+    timer::{Due, Period, Timer},
+};
+use crate::park;
+use std::time::{Duration, Instant};
+
+/// A channel that delivers one message `limit` from now: the instant at which it is due. Then nothing comes any more.
+///
+/// Each call makes a channel; nothing runs and nothing is allocated besides until the time has come.
+///
+/// # Examples
+///
+/// ```
+/// use greenlight_core::{channel::{after, unbounded}, select};
+/// use std::time::Duration;
+///
+/// let (_tx, rx) = unbounded::<u32>();
+/// let timed_out = select! {
+///     recv(rx) -> _ => false,
+///     recv(after(Duration::from_millis(5))) -> _ => true,
+/// };
+/// assert!(timed_out);
+/// ```
+pub fn after(limit: Duration) -> Receiver<Instant> {
+    Instant::now().checked_add(limit).map_or_else(super::never, at)
+}
+
+/// A channel that delivers one message at `instant`: the instant itself.
+///
+/// # Examples
+///
+/// ```
+/// use greenlight_core::channel::at;
+/// use std::time::{Duration, Instant};
+///
+/// let soon = Instant::now() + Duration::from_millis(2);
+/// assert_eq!(at(soon).recv(), Ok(soon));
+/// ```
+pub fn at(instant: Instant) -> Receiver<Instant> {
+    timer(instant, None)
+}
+
+/// A channel that delivers a message every `period`: the instant at which it was due.
+///
+/// It holds one message. A tick for which nobody came in time is late, not made up for: the next one is due a whole
+/// period after it was taken.
+///
+/// # Examples
+///
+/// ```
+/// use greenlight_core::channel::tick;
+/// use std::time::Duration;
+///
+/// let ticks = tick(Duration::from_millis(2));
+/// let first = ticks.recv().unwrap();
+/// assert!(ticks.recv().unwrap() - first >= Duration::from_millis(2));
+/// ```
+pub fn tick(period: Duration) -> Receiver<Instant> {
+    let later = |instant: &Instant, nanos| *instant + Duration::from_nanos(nanos);
+    match (Instant::now().checked_add(period), u64::try_from(period.as_nanos())) {
+        (Some(first), Ok(nanos)) => timer(first, Some(Period { nanos, later })),
+        _ => super::never(),
+    }
+}
+
+fn timer(first: Instant, period: Option<Period<Instant>>) -> Receiver<Instant> {
+    let due = park::deadline_after(first.saturating_duration_since(Instant::now()));
+    let due = due.map(|when| Due { when, message: first });
+    Receiver { channel: Channel::new(Flavor::Timer(Timer::new(due, period))) }
+}

@@ -1,0 +1,95 @@
+//! The heap channels' buffers behind one type, so that a program needs one `Sender` and one `Receiver` type.
+
+use super::{
+    buffer::Buffer,
+    error::{TryRecvError, TrySendError},
+    queue::Queue,
+    rendezvous::Rendezvous,
+    ring::Ring,
+    timer::Timer,
+};
+use crate::park::Tick;
+
+pub enum Flavor<T> {
+    Ring(Ring<T>),
+    Unbounded(Queue<T>),
+    Rendezvous(Rendezvous<T>),
+    Timer(Timer<T>),
+}
+
+/// The same call to whatever buffer it is.
+macro_rules! each {
+    ($self:ident, $buffer:ident => $call:expr) => {
+        match $self {
+            Flavor::Ring($buffer) => $call,
+            Flavor::Unbounded($buffer) => $call,
+            Flavor::Rendezvous($buffer) => $call,
+            Flavor::Timer($buffer) => $call,
+        }
+    };
+}
+
+impl<T> Buffer<T> for Flavor<T> {
+    type Place = usize;
+
+    #[inline]
+    fn push(&self, value: T) -> Result<(), TrySendError<T>> {
+        each!(self, buffer => buffer.push(value))
+    }
+
+    #[inline]
+    fn pop(&self) -> Result<T, TryRecvError> {
+        each!(self, buffer => buffer.pop())
+    }
+
+    fn reserve(&self) -> Result<usize, TrySendError<()>> {
+        each!(self, buffer => buffer.reserve())
+    }
+
+    fn fill(&self, place: usize, value: T) -> Result<(), T> {
+        each!(self, buffer => buffer.fill(place, value))
+    }
+
+    fn give_back(&self, place: usize) {
+        each!(self, buffer => buffer.give_back(place));
+    }
+
+    fn close(&self) -> bool {
+        each!(self, buffer => buffer.close())
+    }
+
+    fn is_closed(&self) -> bool {
+        each!(self, buffer => buffer.is_closed())
+    }
+
+    fn capacity(&self) -> usize {
+        each!(self, buffer => buffer.capacity())
+    }
+
+    fn len(&self) -> usize {
+        each!(self, buffer => buffer.len())
+    }
+
+    fn may_pop(&self) -> bool {
+        each!(self, buffer => buffer.may_pop())
+    }
+
+    fn may_push(&self) -> bool {
+        each!(self, buffer => buffer.may_push())
+    }
+
+    fn is_rendezvous(&self) -> bool {
+        matches!(self, Self::Rendezvous(_))
+    }
+
+    fn take_back(&self, value: T) {
+        each!(self, buffer => buffer.take_back(value));
+    }
+
+    fn ripe_at(&self) -> Option<Tick> {
+        match self {
+            Self::Timer(timer) => timer.ripe_at(),
+            _ => None,
+        }
+    }
+}

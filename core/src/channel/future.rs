@@ -1,0 +1,140 @@
+//! Sends and receives as futures, for any executor.
+//!
+//! They are the waits of the blocking calls (`wait.rs`), polled by somebody else. Dropped at any time they lose nothing: a send
+//! either has sent or drops its value with itself; a receive takes its value out of the channel only in the poll that returns
+//! it, and what a rendezvous has handed to it goes back (P3).
+
+use super::{
+    Receiver, Sender,
+    error::{RecvError, SendError},
+    flavor::Flavor,
+    lines::Kind,
+    wait::Wait,
+};
+use crate::channel::buffer::Buffer;
+use core::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
+
+impl<T> Sender<T> {
+    /// As [`send`](Self::send), as a future.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropped before it is ready, it has either sent the value or drops it. To keep a value that could not be sent, wait with
+    /// [`send_timeout`](Self::send_timeout), or try.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
+    /// let (tx, rx) = greenlight_core::channel::bounded(1);
+    /// let mut sending = pin!(tx.send_async(1));
+    /// assert_eq!(sending.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(())));
+    /// assert_eq!(rx.recv(), Ok(1));
+    /// ```
+    pub fn send_async(&self, value: T) -> SendFuture<'_, T> {
+        SendFuture { wait: Wait::send(&self.channel.shared, value), polled: false }
+    }
+}
+
+impl<T> Receiver<T> {
+    /// As [`recv`](Self::recv), as a future.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropped before it is ready, it has taken nothing out of the channel.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
+    /// let (tx, rx) = greenlight_core::channel::bounded(1);
+    /// let mut receiving = pin!(rx.recv_async());
+    /// let mut context = Context::from_waker(Waker::noop());
+    /// assert!(receiving.as_mut().poll(&mut context).is_pending());
+    /// tx.send(1).unwrap();
+    /// assert_eq!(receiving.as_mut().poll(&mut context), Poll::Ready(Ok(1)));
+    /// ```
+    pub fn recv_async(&self) -> RecvFuture<'_, T> {
+        let shared = &self.channel.shared;
+        let kind = if shared.buffer.is_rendezvous() { Kind::Value } else { Kind::Look };
+        RecvFuture { wait: Wait::receive(shared, kind), polled: false }
+    }
+}
+
+/// The future of [`Sender::send_async`].
+#[must_use = "a future does nothing unless it is polled"]
+pub struct SendFuture<'a, T> {
+    wait: Wait<'a, T, Flavor<T>>,
+    polled: bool,
+}
+
+/// The future of [`Receiver::recv_async`].
+#[must_use = "a future does nothing unless it is polled"]
+pub struct RecvFuture<'a, T> {
+    wait: Wait<'a, T, Flavor<T>>,
+    polled: bool,
+}
+
+impl<T> SendFuture<'_, T> {
+    /// Whether it has returned its result: then it must not be polled again.
+    pub fn is_terminated(&self) -> bool {
+        self.wait.is_over()
+    }
+}
+
+impl<T> RecvFuture<'_, T> {
+    /// Whether it has returned its result: then it must not be polled again.
+    pub fn is_terminated(&self) -> bool {
+        self.wait.is_over()
+    }
+}
+
+impl<T> Future for SendFuture<'_, T> {
+    type Output = Result<(), SendError<T>>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        // SAFETY: nothing is moved out of it.
+        let this = unsafe { self.get_unchecked_mut() };
+        assert!(!this.wait.is_over(), "a `SendFuture` was polled after it was ready");
+        step(&mut this.polled, &this.wait, context.waker());
+        // SAFETY: P1: pinned, and the wait's drop runs before its memory goes.
+        unsafe { this.wait.poll_send(context.waker()) }
+    }
+}
+
+impl<T> Future for RecvFuture<'_, T> {
+    type Output = Result<T, RecvError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        // SAFETY: nothing is moved out of it.
+        let this = unsafe { self.get_unchecked_mut() };
+        assert!(!this.wait.is_over(), "a `RecvFuture` was polled after it was ready");
+        step(&mut this.polled, &this.wait, context.waker());
+        // SAFETY: P1: pinned, and the wait's drop runs before its memory goes.
+        unsafe { this.wait.poll_recv(context.waker()) }.map_err(|_| RecvError)
+    }
+}
+
+/// Before every poll but the first: the waker may be another one.
+fn step<T>(polled: &mut bool, wait: &Wait<'_, T, Flavor<T>>, waker: &Waker) {
+    if core::mem::replace(polled, true) {
+        wait.update_waker(waker);
+    }
+}
+
+impl<T> fmt::Debug for SendFuture<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("SendFuture { .. }")
+    }
+}
+
+impl<T> fmt::Debug for RecvFuture<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("RecvFuture { .. }")
+    }
+}

@@ -1,0 +1,99 @@
+//! The buffer of `bounded(0)`: none. Senders and receivers meet under the lock of their lines.
+//!
+//! * Z1  What is here was handed to a future that was dropped before it looked: it goes to the next receiver.
+//!
+//! The lines' lock is not needed for it: whoever adds to it looks for receivers afterwards (B4).
+
+use super::{
+    buffer::Buffer,
+    error::{TryRecvError, TrySendError},
+};
+use crate::{
+    spin::SpinMutex,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::*},
+};
+use alloc::collections::VecDeque;
+
+/// | word       | operation   | order  | pairs with          | so that                                            |
+/// |------------|-------------|--------|---------------------|----------------------------------------------------|
+/// | `closed`   | close, read | SeqCst | each other          | B3, B4                                             |
+/// | `returned` | all         | SeqCst | each other          | B4; the values themselves are behind `values`' lock |
+pub struct Rendezvous<T> {
+    closed: AtomicBool,
+    returned: AtomicUsize,
+    values: SpinMutex<VecDeque<T>>,
+}
+
+impl<T> Rendezvous<T> {
+    pub(crate) fn new() -> Self {
+        Self {
+            closed: AtomicBool::new(false),
+            returned: AtomicUsize::new(0),
+            values: SpinMutex::new(VecDeque::new()),
+        }
+    }
+}
+
+impl<T> Buffer<T> for Rendezvous<T> {
+    type Place = usize;
+
+    fn push(&self, value: T) -> Result<(), TrySendError<T>> {
+        Err(if self.is_closed() { TrySendError::Disconnected(value) } else { TrySendError::Full(value) })
+    }
+
+    fn pop(&self) -> Result<T, TryRecvError> {
+        let closed = self.is_closed();
+        if self.returned.load(SeqCst) > 0 {
+            let mut values = self.values.lock();
+            if let Some(value) = values.pop_front() {
+                self.returned.store(values.len(), SeqCst);
+                return Ok(value);
+            }
+        }
+        Err(if closed { TryRecvError::Disconnected } else { TryRecvError::Empty })
+    }
+
+    fn reserve(&self) -> Result<usize, TrySendError<()>> {
+        Err(if self.is_closed() { TrySendError::Disconnected(()) } else { TrySendError::Full(()) })
+    }
+
+    fn fill(&self, _: usize, value: T) -> Result<(), T> {
+        Err(value)
+    }
+
+    fn give_back(&self, _: usize) {}
+
+    fn close(&self) -> bool {
+        !self.closed.swap(true, SeqCst)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(SeqCst)
+    }
+
+    fn capacity(&self) -> usize {
+        0
+    }
+
+    fn len(&self) -> usize {
+        self.returned.load(SeqCst)
+    }
+
+    fn may_pop(&self) -> bool {
+        self.len() > 0 || self.is_closed()
+    }
+
+    fn may_push(&self) -> bool {
+        self.is_closed()
+    }
+
+    fn is_rendezvous(&self) -> bool {
+        true
+    }
+
+    fn take_back(&self, value: T) {
+        let mut values = self.values.lock();
+        values.push_back(value);
+        self.returned.store(values.len(), SeqCst);
+    }
+}

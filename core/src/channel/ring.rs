@@ -1,0 +1,289 @@
+//! The quick buffer of `bounded(n)`: a ring of slots, each with a stamp that says whose turn it is.
+//!
+//! ```text
+//!              head                     tail
+//!                ▼                       ▼
+//!   ┌───────┬────────┬────────┬───────┬───────┐      a position is   lap · index   (and CLOSED, in `tail` only)
+//!   │ free  │ filled │ filled │ being │ free  │      `tail` moves by a claim to fill, `head` by a claim to empty;
+//!   │ lap+1 │ pos+1  │ pos+1  │ filled│ pos   │      the slot's stamp follows when the value is in, or out
+//!   └───────┴────────┴────────┴───────┴───────┘
+//! ```
+//!
+//! | stamp of a slot          | the slot is                                                       |
+//! |--------------------------|-------------------------------------------------------------------|
+//! | `pos`                    | free for the push at position `pos`, or claimed and being filled   |
+//! | `pos · BLANK`            | reserved for a value that does not exist yet                      |
+//! | `pos + 1`                | filled                                                            |
+//! | `pos + 1 · BLANK`        | given back: a pop passes over it                                  |
+//! | `pos + lap`              | free for the next lap                                             |
+//!
+//! * R1  A slot's cell belongs to the pusher whose claim moved `tail` over it while the stamp was `pos`, until he stores
+//!   `pos + 1`; then to the popper whose claim moved `head` over it, until he stores `pos + lap`.
+//! * R2  `tail` never moves once it bears CLOSED, so no push takes effect after that.
+//! * R3  A peer that has stopped between claim and stamp hides what stands behind its slot: `pop` says `Empty`, and `push`
+//!   says `Full`, instead of waiting for it.
+//!
+//! Positions wrap with `usize`: a claim goes wrong only if a thread sleeps, between reading a stamp and its claim, through
+//! a whole number of rounds of all positions (at least 2^30 operations on 32 bits) and wakes at exactly that moment.
+
+use super::{
+    buffer::Buffer,
+    error::{TryRecvError, TrySendError},
+    padded::Padded,
+};
+use crate::sync::{
+    UnsafeCell,
+    atomic::{AtomicUsize, Ordering::*},
+};
+use alloc::boxed::Box;
+use core::mem::MaybeUninit;
+
+/// How often a claimed slot is looked at before its peer counts as stopped.
+const PATIENCE: u32 = if cfg!(loom) { 0 } else { 32 };
+
+struct Slot<T> {
+    stamp: AtomicUsize,
+    value: UnsafeCell<MaybeUninit<T>>,
+}
+
+/// | word    | operation            | order   | pairs with              | so that                                        |
+/// |---------|----------------------|---------|-------------------------|------------------------------------------------|
+/// | `stamp` | filled, emptied      | Release | read before a claim     | the next owner of the cell sees what is in it  |
+/// | `stamp` | read before a claim  | Acquire | filled, emptied         | the same                                       |
+/// | `stamp` | filled, by `fill`    | SeqCst  | `may_pop`               | B4: nobody spins for a reserved slot           |
+/// | both    | claim, close         | SeqCst  | `may_pop`, `may_push`   | B4                                             |
+/// | both    | read before a claim  | Relaxed | nothing                 | a stale position fails the claim               |
+/// | both    | read to say no       | SeqCst  | claim                   | "full", "empty" are true of one moment         |
+pub struct Ring<T> {
+    head: Padded<AtomicUsize>,
+    tail: Padded<AtomicUsize>,
+    slots: Box<[Slot<T>]>,
+    /// One bit above the indices: CLOSED in `tail`, BLANK in a stamp.
+    mark: usize,
+    lap: usize,
+}
+
+// SAFETY: a value is in the hands of one thread at a time (R1), so it must be Send and nothing more.
+unsafe impl<T: Send> Send for Ring<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Ring<T> {}
+
+impl<T> Ring<T> {
+    /// # Panics
+    ///
+    /// If `capacity` is 0, or its slots do not fit in the address space.
+    pub(crate) fn new(capacity: usize) -> Self {
+        assert!(capacity > 0, "a ring holds at least one value");
+        let mark = (capacity + 1).checked_next_power_of_two().filter(|mark| *mark <= usize::MAX / 8);
+        let Some(mark) = mark else { panic!("a channel for {capacity} values does not fit in memory") };
+        let slot = |stamp| Slot { stamp: AtomicUsize::new(stamp), value: UnsafeCell::new(MaybeUninit::uninit()) };
+        Self {
+            head: Padded(AtomicUsize::new(0)),
+            tail: Padded(AtomicUsize::new(0)),
+            slots: (0..capacity).map(slot).collect(),
+            mark,
+            lap: mark * 2,
+        }
+    }
+
+    fn slot(&self, position: usize) -> &Slot<T> {
+        let index = position & (self.mark - 1);
+        debug_assert!(index < self.slots.len());
+        // SAFETY: a position's index is always below the capacity: see `next`.
+        unsafe { self.slots.get_unchecked(index) }
+    }
+
+    /// The position after `position`: the next index, or the first one of the next lap.
+    fn next(&self, position: usize) -> usize {
+        if (position & (self.mark - 1)) + 1 < self.slots.len() {
+            position + 1
+        } else {
+            (position & !(self.lap - 1)).wrapping_add(self.lap)
+        }
+    }
+
+    /// Claims the slot at `tail`.
+    #[inline]
+    fn claim_to_fill(&self) -> Result<usize, TrySendError<()>> {
+        let mut patience = PATIENCE;
+        let mut tail = self.tail.load(Relaxed);
+        loop {
+            if tail & self.mark != 0 {
+                return Err(TrySendError::Disconnected(()));
+            }
+            let stamp = self.slot(tail).stamp.load(Acquire);
+            if stamp == tail {
+                match self.tail.compare_exchange(tail, self.next(tail), SeqCst, Relaxed) {
+                    Ok(_) => return Ok(tail),
+                    Err(moved) => tail = moved,
+                }
+                continue;
+            }
+            let now = self.tail.load(SeqCst);
+            if now == tail {
+                if self.head.load(SeqCst).wrapping_add(self.lap) == tail || patience == 0 {
+                    return Err(TrySendError::Full(()));
+                }
+                // A pop has claimed the slot and is about to free it.
+                patience -= 1;
+                core::hint::spin_loop();
+            }
+            tail = now;
+        }
+    }
+
+    /// Claims the slot at `head` if it is filled, or given back.
+    #[inline]
+    fn claim_to_empty(&self) -> Result<(usize, bool), TryRecvError> {
+        let mut patience = PATIENCE;
+        let mut head = self.head.load(Relaxed);
+        loop {
+            let stamp = self.slot(head).stamp.load(Acquire);
+            if stamp & !self.mark == head + 1 {
+                match self.head.compare_exchange(head, self.next(head), SeqCst, Relaxed) {
+                    Ok(_) => return Ok((head, stamp & self.mark != 0)),
+                    Err(moved) => head = moved,
+                }
+                continue;
+            }
+            let now = self.head.load(SeqCst);
+            if now == head {
+                let tail = self.tail.load(SeqCst);
+                if tail == head {
+                    return Err(TryRecvError::Empty);
+                }
+                if tail == head | self.mark {
+                    return Err(TryRecvError::Disconnected);
+                }
+                if patience == 0 || stamp & self.mark != 0 {
+                    return Err(TryRecvError::Empty);
+                }
+                // A push has claimed the slot and is about to fill it.
+                patience -= 1;
+                core::hint::spin_loop();
+            }
+            head = now;
+        }
+    }
+}
+
+impl<T> Buffer<T> for Ring<T> {
+    type Place = usize;
+
+    #[inline]
+    fn push(&self, value: T) -> Result<(), TrySendError<T>> {
+        let position = match self.claim_to_fill() {
+            Ok(position) => position,
+            Err(TrySendError::Full(())) => return Err(TrySendError::Full(value)),
+            Err(TrySendError::Disconnected(())) => return Err(TrySendError::Disconnected(value)),
+        };
+        let slot = self.slot(position);
+        // SAFETY: ours by R1.
+        slot.value.with_mut(|cell| unsafe { (*cell).write(value) });
+        slot.stamp.store(position + 1, Release);
+        Ok(())
+    }
+
+    #[inline]
+    fn pop(&self) -> Result<T, TryRecvError> {
+        loop {
+            let (position, blank) = self.claim_to_empty()?;
+            let slot = self.slot(position);
+            // SAFETY: ours by R1, and filled unless it is blank.
+            let value = (!blank).then(|| slot.value.with(|cell| unsafe { (*cell).assume_init_read() }));
+            slot.stamp.store(position.wrapping_add(self.lap), Release);
+            if let Some(value) = value {
+                return Ok(value);
+            }
+        }
+    }
+
+    fn reserve(&self) -> Result<usize, TrySendError<()>> {
+        let position = self.claim_to_fill()?;
+        self.slot(position).stamp.store(position | self.mark, Release);
+        Ok(position)
+    }
+
+    fn fill(&self, position: usize, value: T) -> Result<(), T> {
+        let slot = self.slot(position);
+        // SAFETY: ours by R1, since `reserve`.
+        slot.value.with_mut(|cell| unsafe { (*cell).write(value) });
+        slot.stamp.swap(position + 1, SeqCst);
+        Ok(())
+    }
+
+    fn give_back(&self, position: usize) {
+        self.slot(position).stamp.swap((position + 1) | self.mark, SeqCst);
+        // If nothing stands before it, it goes at once; else a pop passes over it later.
+        let head = self.head.load(SeqCst);
+        if head == position && self.head.compare_exchange(head, self.next(head), SeqCst, Relaxed).is_ok() {
+            self.slot(position).stamp.store(position.wrapping_add(self.lap), Release);
+        }
+    }
+
+    fn close(&self) -> bool {
+        self.tail.fetch_or(self.mark, SeqCst) & self.mark == 0
+    }
+
+    fn is_closed(&self) -> bool {
+        self.tail.load(SeqCst) & self.mark != 0
+    }
+
+    fn capacity(&self) -> usize {
+        self.slots.len()
+    }
+
+    fn len(&self) -> usize {
+        loop {
+            let tail = self.tail.load(SeqCst);
+            let head = self.head.load(SeqCst);
+            // Both of one moment.
+            if self.tail.load(SeqCst) == tail {
+                let tail = tail & !self.mark;
+                let (first, end) = (head & (self.mark - 1), tail & (self.mark - 1));
+                return match () {
+                    _ if tail == head => 0,
+                    _ if first < end => end - first,
+                    _ => self.slots.len() - first + end,
+                };
+            }
+        }
+    }
+
+    fn may_pop(&self) -> bool {
+        let head = self.head.load(SeqCst);
+        // Whoever fills a reserved slot looks for waiters after a SeqCst write of this stamp.
+        self.tail.load(SeqCst) != head && self.slot(head).stamp.load(SeqCst) != head | self.mark
+    }
+
+    fn may_push(&self) -> bool {
+        let tail = self.tail.load(SeqCst);
+        self.head.load(SeqCst).wrapping_add(self.lap) != tail
+    }
+}
+
+impl<T> Drop for Ring<T> {
+    fn drop(&mut self) {
+        /// A value whose drop panics leaves the rest to this.
+        struct Rest<'a, T>(&'a Ring<T>);
+        impl<T> Rest<'_, T> {
+            fn drop_all(&self) {
+                loop {
+                    match self.0.pop() {
+                        Ok(value) => drop(value),
+                        Err(TryRecvError::Disconnected) => return,
+                        // A reservation that was forgotten. Nobody else is here, so there is no other reason.
+                        Err(TryRecvError::Empty) if self.0.len() > 0 => self.0.give_back(self.0.head.load(Relaxed)),
+                        Err(TryRecvError::Empty) => return,
+                    }
+                }
+            }
+        }
+        impl<T> Drop for Rest<'_, T> {
+            fn drop(&mut self) {
+                self.drop_all();
+            }
+        }
+        Rest(self).drop_all();
+    }
+}

@@ -1,0 +1,105 @@
+//! The half of a channel that sends.
+
+use super::{
+    Channel, common,
+    buffer::Buffer,
+    error::{SendError, SendTimeoutError, TrySendError},
+};
+use crate::park;
+use alloc::sync::Arc;
+use core::{
+    fmt,
+    panic::{Location, RefUnwindSafe, UnwindSafe},
+    sync::atomic::Ordering::*,
+    time::Duration,
+};
+
+/// The half of a channel that sends. Cloning makes another sender of the same channel.
+pub struct Sender<T> {
+    pub(super) channel: Arc<Channel<T>>,
+}
+
+impl<T> Sender<T> {
+    /// Sends `value`, waiting while the channel is full.
+    ///
+    /// # Errors
+    ///
+    /// Gives the value back if the channel is closed, or becomes closed while this waits.
+    ///
+    /// # Cost
+    ///
+    /// With room: one short lock, no allocation (`unbounded`: when it grows).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (tx, rx) = greenlight_core::channel::bounded(1);
+    /// tx.send(1).unwrap();
+    /// drop(rx);
+    /// assert_eq!(tx.send(2).unwrap_err().into_inner(), 2);
+    /// ```
+    #[track_caller]
+    #[inline]
+    pub fn send(&self, value: T) -> Result<(), SendError<T>> {
+        match self.channel.shared.try_send(value) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Disconnected(value)) => Err(SendError(value)),
+            Err(TrySendError::Full(value)) => {
+                self.channel.shared.send_wait(value, None, Location::caller()).map_err(|error| SendError(error.into_inner()))
+            }
+        }
+    }
+
+    /// Sends `value` if that needs no wait: there is room, or somebody waits to receive it.
+    ///
+    /// # Errors
+    ///
+    /// Gives the value back: `Full` or `Disconnected`.
+    #[inline]
+    pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
+        self.channel.shared.try_send(value)
+    }
+
+    /// Sends `value`, waiting for `limit` at most while the channel is full.
+    ///
+    /// # Errors
+    ///
+    /// Gives the value back: `Timeout` or `Disconnected`. After an error no receiver has seen it.
+    ///
+    /// # Panics
+    ///
+    /// If there is no clock: see [`park::now`].
+    #[track_caller]
+    pub fn send_timeout(&self, value: T, limit: Duration) -> Result<(), SendTimeoutError<T>> {
+        let value = match self.channel.shared.try_send(value) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Disconnected(value)) => return Err(SendTimeoutError::Disconnected(value)),
+            Err(TrySendError::Full(value)) => value,
+        };
+        self.channel.shared.send_wait(value, park::deadline_after(limit), Location::caller()).map_err(|error| match error {
+            TrySendError::Full(value) => SendTimeoutError::Timeout(value),
+            TrySendError::Disconnected(value) => SendTimeoutError::Disconnected(value),
+        })
+    }
+
+    /// As [`send_timeout`](Self::send_timeout), with the point in time at which to give up.
+    ///
+    /// # Errors
+    ///
+    /// Gives the value back: `Timeout` or `Disconnected`. After an error no receiver has seen it.
+    #[cfg(feature = "std")]
+    #[track_caller]
+    pub fn send_deadline(&self, value: T, deadline: std::time::Instant) -> Result<(), SendTimeoutError<T>> {
+        self.send_timeout(value, deadline.saturating_duration_since(std::time::Instant::now()))
+    }
+}
+
+common!(Sender, sender_handles);
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        if self.channel.sender_handles.fetch_sub(1, AcqRel) == 1 {
+            self.channel.shared.close();
+        }
+    }
+}

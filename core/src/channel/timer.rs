@@ -1,0 +1,109 @@
+//! The buffer of a channel that the clock fills: `after`, `at`, `tick`.
+//!
+//! ```text
+//!   due: Some(when, message) ── the clock has reached it, a pop ──▶  once: None, for ever
+//!                 ▲                                                  every d: d after it, or after now if that is later
+//!                 └───────────────────────────────────────────────────┘
+//! ```
+//!
+//! Nothing is ever put into it: the message is made when it is due, so a tick that nobody took is not made up for.
+
+use super::{
+    buffer::Buffer,
+    error::{TryRecvError, TrySendError},
+};
+use crate::{
+    park::{self, Tick},
+    spin::SpinMutex,
+};
+
+pub struct Timer<T> {
+    due: SpinMutex<Option<Due<T>>>,
+    period: Option<Period<T>>,
+    never: bool,
+}
+
+pub(crate) struct Due<T> {
+    pub(crate) when: Tick,
+    pub(crate) message: T,
+}
+
+pub(crate) struct Period<T> {
+    pub(crate) nanos: u64,
+    /// The message of so many nanoseconds later.
+    pub(crate) later: fn(&T, u64) -> T,
+}
+
+impl<T> Timer<T> {
+    /// `None` as the first: never.
+    pub(crate) fn new(first: Option<Due<T>>, period: Option<Period<T>>) -> Self {
+        Self { never: first.is_none(), due: SpinMutex::new(first), period }
+    }
+
+    pub(crate) fn is_never(&self) -> bool {
+        self.never
+    }
+}
+
+impl<T> Buffer<T> for Timer<T> {
+    type Place = usize;
+
+    fn push(&self, value: T) -> Result<(), TrySendError<T>> {
+        Err(TrySendError::Full(value)) // a timer's channel has no sender
+    }
+
+    fn pop(&self) -> Result<T, TryRecvError> {
+        let mut due = self.due.lock();
+        let now = match &*due {
+            None => return Err(TryRecvError::Empty),
+            Some(next) => match park::now() {
+                now if now < next.when => return Err(TryRecvError::Empty),
+                now => now,
+            },
+        };
+        let Some(Due { when, message }) = due.take() else { unreachable!("looked at above") };
+        if let Some(Period { nanos, later }) = &self.period {
+            let step = now.saturating_sub(when).saturating_add(*nanos);
+            *due = when.checked_add(step).map(|when| Due { when, message: later(&message, step) });
+        }
+        Ok(message)
+    }
+
+    fn reserve(&self) -> Result<usize, TrySendError<()>> {
+        Err(TrySendError::Full(()))
+    }
+
+    fn fill(&self, _: usize, value: T) -> Result<(), T> {
+        Err(value)
+    }
+
+    fn give_back(&self, _: usize) {}
+
+    fn close(&self) -> bool {
+        false
+    }
+
+    fn is_closed(&self) -> bool {
+        false
+    }
+
+    fn capacity(&self) -> usize {
+        1
+    }
+
+    fn len(&self) -> usize {
+        usize::from(self.may_pop())
+    }
+
+    fn may_pop(&self) -> bool {
+        self.due.lock().as_ref().is_some_and(|due| park::now() >= due.when)
+    }
+
+    fn may_push(&self) -> bool {
+        false
+    }
+
+    fn ripe_at(&self) -> Option<Tick> {
+        self.due.lock().as_ref().map(|due| due.when)
+    }
+}

@@ -1,0 +1,386 @@
+//! One waiting send or receive, as the state machine that a blocking call and a future both poll.
+//!
+//! ```text
+//!            try: no                 look at the buffer again (C1)
+//!   New ───────────────▶ enlist ────────────────────────────────▶ Enlisted ── a peer finished it ──▶ what is in the seat?
+//!    ▲                                                                                                 │          │
+//!    └─ at the head of the line ────────────────── "look again" (C3) ──────────────────────────────────┘        Over
+//! ```
+//!
+//! * P1  From the first `Pending` until it is over, the wait stays in place; its drop takes it out of the line.
+//! * P2  A claimed wait ends by its peer only: whoever gives up waits for a peer that has promised (`Promised`).
+//! * P3  A value that lies in the seat of a receive that is dropped goes back to the channel.
+
+use super::{
+    buffer::Buffer,
+    error::{SendError, TryRecvError, TrySendError},
+    lines::{Held, Kind, Seat},
+    shared::{Met, Shared},
+};
+use crate::{
+    park::{self, Tick, Why},
+    queue::{Promised, WaitQueue, Waiter, Wakers},
+    sync::spin,
+    turn::Turn,
+};
+use core::{
+    cell::Cell,
+    panic::Location,
+    task::{Poll, Waker},
+};
+
+/// How many looks a value that is on its way in or out is worth before the waiter lets others run.
+const LOOKS: u32 = if cfg!(loom) { 0 } else { 128 };
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    New,
+    /// Told to look again: it keeps its place in the line.
+    Again,
+    Enlisted,
+    Over,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Send,
+    Receive,
+}
+
+pub(super) struct Wait<'a, T, B: Buffer<T>> {
+    shared: &'a Shared<T, B>,
+    turn: Turn,
+    waiter: Waiter<Seat<T>>,
+    side: Side,
+    stage: Cell<Stage>,
+}
+
+// SAFETY: what peers reach of it, turn and waiter, they reach by their protocol; the rest is touched by its owner only,
+// who needs `&mut` or the wait itself. The value moves whole.
+unsafe impl<T: Send, B: Buffer<T> + Sync> Send for Wait<'_, T, B> {}
+// SAFETY: a shared reference to it gives nothing: every method wants the promise of P1 or the wait itself.
+unsafe impl<T: Send, B: Buffer<T> + Sync> Sync for Wait<'_, T, B> {}
+
+impl<'a, T, B: Buffer<T>> Wait<'a, T, B> {
+    pub(super) fn send(shared: &'a Shared<T, B>, value: T) -> Self {
+        Self::new(shared, Side::Send, Seat::new(Kind::Value, Some(value)))
+    }
+
+    pub(super) fn receive(shared: &'a Shared<T, B>, kind: Kind) -> Self {
+        Self::new(shared, Side::Receive, Seat::new(kind, None))
+    }
+
+    fn new(shared: &'a Shared<T, B>, side: Side, seat: Seat<T>) -> Self {
+        Self { shared, turn: Turn::new(), waiter: Waiter::unbound(0, seat), side, stage: Cell::new(Stage::New) }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.stage.get() == Stage::Over
+    }
+
+    /// Waits for the value of a select that was chosen and has yet to make it. None if it makes none after all.
+    pub(super) fn for_offer(shared: &'a Shared<T, B>, held: Held<'_, T>, offer: Promised<Seat<T>>) -> Option<T> {
+        let wait = Self::receive(shared, Kind::Value);
+        let why = Why { what: "receive from a channel", object: core::ptr::from_ref(shared).addr(), site: Location::caller() };
+        let mut promise = Some((held, offer));
+        let _ = park::wait(&why, None, &mut |waker| {
+            if let Some((held, offer)) = promise.take() {
+                // SAFETY: in no line; `wait` stays in place until the turn is done, which is what this waits for.
+                unsafe { wait.accept(held, offer, waker.clone()) };
+            }
+            if wait.turn.outcome().is_some() { Poll::Ready(()) } else { Poll::Pending }
+        });
+        wait.stage.set(Stage::Over);
+        // SAFETY: done.
+        unsafe { wait.waiter.payload.replace(None) }
+    }
+
+    /// Tells the select that `offer` stands for that its value is for this wait.
+    ///
+    /// # Safety
+    ///
+    /// In no line. P1 holds from now on.
+    unsafe fn accept(&self, held: Held<'_, T>, offer: Promised<Seat<T>>, waker: Waker) {
+        // SAFETY: in no line, by the caller.
+        unsafe { self.turn.reset_claimed(waker) };
+        self.waiter.bind(&self.turn);
+        self.stage.set(Stage::Enlisted);
+        // SAFETY: claimed by us, not finished.
+        unsafe { offer.payload().set_partner(&self.waiter) };
+        let select = offer.finish();
+        self.shared.release(held);
+        select.into_iter().for_each(Waker::wake);
+    }
+
+    /// Receives, or stands in line. `Empty` is not among the answers.
+    ///
+    /// # Safety
+    ///
+    /// P1.
+    pub(super) unsafe fn poll_recv(&self, waker: &Waker) -> Poll<Result<T, TryRecvError>> {
+        let shared = self.shared;
+        loop {
+            if self.stage.get() == Stage::Enlisted {
+                if self.turn.outcome().is_none() && !self.look(waker) {
+                    return Poll::Pending;
+                }
+                // SAFETY: done, so the seat is ours.
+                if let Some(value) = unsafe { self.waiter.payload.replace(None) } {
+                    self.stage.set(Stage::Over);
+                    return Poll::Ready(Ok(value));
+                }
+                self.stage.set(Stage::Again);
+            }
+            match shared.try_recv() {
+                Err(TryRecvError::Empty) => {}
+                result => {
+                    self.stage.set(Stage::Over);
+                    return Poll::Ready(result);
+                }
+            }
+            let mut held = shared.lines.lock();
+            if shared.buffer.is_rendezvous() {
+                let mut wakers = Wakers::new();
+                match shared.meet_sender(&mut held, &mut wakers) {
+                    Met::Nobody => {}
+                    Met::Value(value) => {
+                        self.stage.set(Stage::Over);
+                        shared.release(held);
+                        wakers.wake();
+                        return Poll::Ready(Ok(value));
+                    }
+                    Met::Offer(offer) => {
+                        // SAFETY: in no line; P1 by the caller.
+                        unsafe { self.accept(held, offer, waker.clone()) };
+                        continue;
+                    }
+                }
+            }
+            // SAFETY: in no line; P1 by the caller.
+            unsafe { self.enlist(held, waker.clone()) };
+        }
+    }
+
+    /// Sends, or stands in line. `Full` is not among the answers.
+    ///
+    /// # Safety
+    ///
+    /// P1.
+    pub(super) unsafe fn poll_send(&self, waker: &Waker) -> Poll<Result<(), SendError<T>>> {
+        let shared = self.shared;
+        loop {
+            if self.stage.get() == Stage::Enlisted && self.turn.outcome().is_none() && !self.look(waker) {
+                return Poll::Pending;
+            }
+            // SAFETY: not begun, or done, so the seat is ours.
+            let Some(value) = (unsafe { self.waiter.payload.replace(None) }) else {
+                self.stage.set(Stage::Over);
+                return Poll::Ready(Ok(()));
+            };
+            if self.stage.get() == Stage::Enlisted {
+                self.stage.set(Stage::Again);
+            }
+            let value = match shared.try_send(value) {
+                Err(TrySendError::Full(value)) => value,
+                result => {
+                    self.stage.set(Stage::Over);
+                    return Poll::Ready(result.map_err(|error| SendError(error.into_inner())));
+                }
+            };
+            let mut held = shared.lines.lock();
+            let value = if shared.buffer.is_rendezvous() {
+                let mut wakers = Wakers::new();
+                match shared.meet_receiver(&mut held, value, &mut wakers) {
+                    Err(TrySendError::Full(value)) => value,
+                    met => {
+                        self.stage.set(Stage::Over);
+                        shared.release(held);
+                        wakers.wake();
+                        return Poll::Ready(met.map_err(|error| SendError(error.into_inner())));
+                    }
+                }
+            } else {
+                value
+            };
+            // SAFETY: in no line, so the seat is ours.
+            unsafe { self.waiter.payload.replace(Some(value)) };
+            // SAFETY: in no line; P1 by the caller.
+            unsafe { self.enlist(held, waker.clone()) };
+        }
+    }
+
+    /// # Safety
+    ///
+    /// In no line; P1 holds from now on.
+    unsafe fn enlist(&self, mut held: Held<'_, T>, waker: Waker) {
+        // SAFETY: U1: the turn's only node is in no line.
+        unsafe {
+            self.turn.reset();
+            self.turn.arm(waker);
+        }
+        self.waiter.bind(&self.turn);
+        let line = self.line(&mut held);
+        // SAFETY: in no line, and by P1 it and the turn stay until they are done or taken out.
+        unsafe {
+            match self.stage.get() {
+                Stage::Again => line.push_front(&self.waiter),
+                _ => line.push_back(&self.waiter),
+            }
+        }
+        self.stage.set(Stage::Enlisted);
+        self.shared.release_with_news(held);
+    }
+
+    /// The look after the enlisting (C1): settles while there seems to be something to do. True once a peer, or the settling,
+    /// has ended the wait.
+    fn look(&self, waker: &Waker) -> bool {
+        let mut turn = 0;
+        for looks in 0.. {
+            let promising = match self.side {
+                Side::Send => self.shared.buffer.may_push(),
+                Side::Receive => self.shared.buffer.may_pop(),
+            };
+            if promising {
+                self.shared.settle();
+            }
+            if self.turn.outcome().is_some() {
+                return true;
+            }
+            if !promising {
+                break;
+            }
+            spin(&mut turn);
+            if looks >= LOOKS {
+                // On its way for so long: its thread is on no CPU. Let others run, and come back.
+                waker.wake_by_ref();
+                break;
+            }
+        }
+        false
+    }
+
+    /// A future may be polled by another task than before: the news is to go to the last one.
+    pub(super) fn update_waker(&self, waker: &Waker) {
+        if self.stage.get() != Stage::Enlisted {
+            return;
+        }
+        let mut waker = waker.clone();
+        let mut held = self.shared.lines.lock();
+        // SAFETY: the lock of the only line it is in is held, so nobody claims it meanwhile.
+        let waits = self.line(&mut held).contains(&self.waiter) && unsafe { self.turn.swap_waker(&mut waker) };
+        self.shared.release(held);
+        if !waits && self.turn.outcome().is_none() {
+            waker.wake(); // promised, and the peer has the old one: this task has to ask again
+        }
+    }
+
+    fn line<'q>(&self, held: &'q mut Held<'_, T>) -> &'q mut WaitQueue<Seat<T>> {
+        match self.side {
+            Side::Send => &mut held.senders,
+            Side::Receive => &mut held.receivers,
+        }
+    }
+
+    /// Ends the wait, and returns what is in the seat: what a receive got after all, what a send could not send.
+    pub(super) fn end(&self) -> Option<T> {
+        if self.stage.replace(Stage::Over) == Stage::Enlisted {
+            let mut held = self.shared.lines.lock();
+            // SAFETY: it is in this line if in any.
+            let withdrawn = unsafe { self.line(&mut held).remove(&self.waiter) };
+            self.shared.release(held);
+            if !withdrawn {
+                park::wait_while_claimed(&self.turn); // P2
+            }
+        }
+        // SAFETY: out of the line, and nobody has a promise to keep, so the seat is ours.
+        unsafe { self.waiter.payload.replace(None) }
+    }
+}
+
+impl<T, B: Buffer<T>> Drop for Wait<'_, T, B> {
+    fn drop(&mut self) {
+        if self.stage.get() != Stage::Enlisted {
+            return;
+        }
+        let left = self.end();
+        match (self.side, left) {
+            (Side::Receive, Some(value)) => self.shared.buffer.take_back(value), // P3
+            (Side::Send, Some(value)) => drop(value),
+            _ => {}
+        }
+        // C5: it may have been told of something that others can use.
+        self.shared.pass_on();
+    }
+}
+
+impl<T, B: Buffer<T>> Shared<T, B> {
+    /// Waits for room. `Full` gives the value back when the time is up.
+    #[cold]
+    pub(super) fn send_wait(
+        &self,
+        value: T,
+        deadline: Option<Tick>,
+        site: &'static Location<'static>,
+    ) -> Result<(), TrySendError<T>> {
+        let wait = Wait::send(self, value);
+        let why = Why::new("send on a channel", self, site);
+        let mut result = Poll::Pending;
+        let _ = park::wait(&why, deadline, &mut |waker| {
+            // SAFETY: `wait` is a local that stays where it is until it is dropped.
+            result = unsafe { wait.poll_send(waker) };
+            if result.is_ready() { Poll::Ready(()) } else { Poll::Pending }
+        });
+        match result {
+            Poll::Ready(result) => result.map_err(TrySendError::from),
+            Poll::Pending => wait.end().map_or(Ok(()), |value| {
+                // Told to look at the last moment: there may be room.
+                self.try_send(value).inspect_err(|_| self.pass_on())
+            }),
+        }
+    }
+
+    /// Waits for a value. `Empty` when the time is up.
+    #[cold]
+    pub(super) fn recv_wait(
+        &self,
+        deadline: Option<Tick>,
+        site: &'static Location<'static>,
+    ) -> Result<T, TryRecvError> {
+        let why = Why::new("receive from a channel", self, site);
+        loop {
+            let wait = Wait::receive(self, Kind::Value);
+            let ripe = self.buffer.ripe_at();
+            let until = ripe.into_iter().chain(deadline).min();
+            let mut result = Poll::Pending;
+            let _ = park::wait(&why, until, &mut |waker| {
+                // SAFETY: `wait` is a local that stays where it is until it is dropped.
+                result = unsafe { wait.poll_recv(waker) };
+                if result.is_ready() { Poll::Ready(()) } else { Poll::Pending }
+            });
+            if let Poll::Ready(result) = result {
+                return result;
+            }
+            if let Some(value) = wait.end() {
+                return Ok(value);
+            }
+            match self.try_recv() {
+                // Another receiver of the timer's channel was quicker.
+                Err(TryRecvError::Empty) if until != deadline => {}
+                result => {
+                    return result.inspect_err(|_| self.pass_on());
+                }
+            }
+        }
+    }
+}
+
+/// For the models: a receive that gives up after its first poll, as one that runs out of time does.
+#[cfg(all(test, loom))]
+pub(super) fn poll_once_and_end<T, B: Buffer<T>>(shared: &Shared<T, B>) -> Option<T> {
+    let wait = Wait::receive(shared, Kind::Value);
+    // SAFETY: stays in place until it is dropped.
+    match unsafe { wait.poll_recv(Waker::noop()) } {
+        Poll::Ready(result) => result.ok(),
+        Poll::Pending => wait.end(),
+    }
+}
