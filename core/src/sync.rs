@@ -74,6 +74,10 @@ mod imp {
         }
     }
 
+    /// Nothing: see the model checker's.
+    #[inline(always)]
+    pub(crate) fn model_fence() {}
+
     /// One turn of a loop that waits for another CPU: relaxes at first, then, where there is an operating system, lets
     /// another thread run, because the one that is waited for may be on no CPU at all.
     #[inline]
@@ -95,6 +99,12 @@ mod imp {
 mod imp {
     pub(crate) use loom::cell::{ConstPtr, MutPtr, UnsafeCell};
     pub(crate) use loom::sync::atomic;
+
+    /// The model checker takes SeqCst loads and stores for acquire and release. Where their total order matters, a load comes
+    /// after this fence, which it does know; the word that the other side reads was written before its own such load.
+    pub(crate) fn model_fence() {
+        loom::sync::atomic::fence(loom::sync::atomic::Ordering::SeqCst);
+    }
 
     /// Under the model every spin is a yield: the checker must run somebody else.
     pub(crate) fn spin(_turn: &mut u32) {

@@ -254,12 +254,7 @@ impl<'a> Select<'a> {
         Some(self.entries[at].index)
     }
 
-    fn run(
-        &self,
-        arms: &mut [Box<dyn Arm + 'a>],
-        limit: Limit,
-        site: &'static Location<'static>,
-    ) -> Option<usize> {
+    fn run(&self, arms: &mut [Box<dyn Arm + 'a>], limit: Limit, site: &'static Location<'static>) -> Option<usize> {
         let numbered = arms.iter_mut().enumerate().map(|(index, arm)| Numbered { index, arm: &mut **arm });
         run(&mut numbered.collect::<Vec<_>>(), limit, self.biased, site)
     }

@@ -21,7 +21,7 @@ use crate::{
     sync::{
         MutPtr, UnsafeCell,
         atomic::{AtomicUsize, Ordering::*},
-        const_unless_loom, spin,
+        const_unless_loom, model_fence, spin,
     },
 };
 use core::{
@@ -131,6 +131,7 @@ impl<T> Lines<T> {
     /// Who waits, to decide on after a change of the buffer.
     #[inline]
     pub(super) fn flags(&self) -> usize {
+        model_fence();
         self.word.load(SeqCst)
     }
 

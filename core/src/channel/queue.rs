@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     spin::SpinMutex,
-    sync::atomic::{AtomicUsize, Ordering::*},
+    sync::{
+        atomic::{AtomicUsize, Ordering::*},
+        model_fence,
+    },
 };
 use alloc::collections::VecDeque;
 
@@ -82,6 +85,7 @@ impl<T> Buffer<T> for Queue<T> {
     }
 
     fn may_pop(&self) -> bool {
+        model_fence();
         self.state.load(SeqCst) != 0
     }
 

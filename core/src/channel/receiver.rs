@@ -1,8 +1,9 @@
 //! The half of a channel that receives, and its iterators.
 
 use super::{
-    Channel, common,
+    Channel,
     buffer::Buffer,
+    common,
     error::{RecvError, RecvTimeoutError, TryRecvError},
 };
 use crate::park;

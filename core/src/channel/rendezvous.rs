@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     spin::SpinMutex,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering::*},
+    sync::{
+        atomic::{AtomicBool, AtomicUsize, Ordering::*},
+        model_fence,
+    },
 };
 use alloc::collections::VecDeque;
 
@@ -26,11 +29,7 @@ pub struct Rendezvous<T> {
 
 impl<T> Rendezvous<T> {
     pub(crate) fn new() -> Self {
-        Self {
-            closed: AtomicBool::new(false),
-            returned: AtomicUsize::new(0),
-            values: SpinMutex::new(VecDeque::new()),
-        }
+        Self { closed: AtomicBool::new(false), returned: AtomicUsize::new(0), values: SpinMutex::new(VecDeque::new()) }
     }
 }
 
@@ -80,10 +79,12 @@ impl<T> Buffer<T> for Rendezvous<T> {
     }
 
     fn may_pop(&self) -> bool {
+        model_fence();
         self.len() > 0 || self.is_closed()
     }
 
     fn may_push(&self) -> bool {
+        model_fence();
         self.is_closed()
     }
 

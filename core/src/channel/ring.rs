@@ -34,6 +34,7 @@ use super::{
 use crate::sync::{
     UnsafeCell,
     atomic::{AtomicUsize, Ordering::*},
+    model_fence,
 };
 use alloc::boxed::Box;
 use core::mem::MaybeUninit;
@@ -251,12 +252,14 @@ impl<T> Buffer<T> for Ring<T> {
     }
 
     fn may_pop(&self) -> bool {
+        model_fence();
         let head = self.head.load(SeqCst);
         // Whoever fills a reserved slot looks for waiters after a SeqCst write of this stamp.
         self.tail.load(SeqCst) != head && self.slot(head).stamp.load(SeqCst) != head | self.mark
     }
 
     fn may_push(&self) -> bool {
+        model_fence();
         let tail = self.tail.load(SeqCst);
         self.head.load(SeqCst).wrapping_add(self.lap) != tail
     }

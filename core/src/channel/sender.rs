@@ -1,8 +1,9 @@
 //! The half of a channel that sends.
 
 use super::{
-    Channel, common,
+    Channel,
     buffer::Buffer,
+    common,
     error::{SendError, SendTimeoutError, TrySendError},
 };
 use crate::park;
@@ -44,9 +45,11 @@ impl<T> Sender<T> {
         match self.channel.shared.try_send(value) {
             Ok(()) => Ok(()),
             Err(TrySendError::Disconnected(value)) => Err(SendError(value)),
-            Err(TrySendError::Full(value)) => {
-                self.channel.shared.send_wait(value, None, Location::caller()).map_err(|error| SendError(error.into_inner()))
-            }
+            Err(TrySendError::Full(value)) => self
+                .channel
+                .shared
+                .send_wait(value, None, Location::caller())
+                .map_err(|error| SendError(error.into_inner())),
         }
     }
 
@@ -76,9 +79,11 @@ impl<T> Sender<T> {
             Err(TrySendError::Disconnected(value)) => return Err(SendTimeoutError::Disconnected(value)),
             Err(TrySendError::Full(value)) => value,
         };
-        self.channel.shared.send_wait(value, park::deadline_after(limit), Location::caller()).map_err(|error| match error {
-            TrySendError::Full(value) => SendTimeoutError::Timeout(value),
-            TrySendError::Disconnected(value) => SendTimeoutError::Disconnected(value),
+        self.channel.shared.send_wait(value, park::deadline_after(limit), Location::caller()).map_err(|error| {
+            match error {
+                TrySendError::Full(value) => SendTimeoutError::Timeout(value),
+                TrySendError::Disconnected(value) => SendTimeoutError::Disconnected(value),
+            }
         })
     }
 

@@ -6,7 +6,10 @@ use proptest::prelude::*;
 use std::{
     collections::VecDeque,
     string::String,
-    sync::{Arc, atomic::{AtomicUsize, Ordering::*}},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::*},
+    },
     thread,
     time::Duration,
     vec::Vec,

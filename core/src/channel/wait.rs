@@ -81,7 +81,11 @@ impl<'a, T, B: Buffer<T>> Wait<'a, T, B> {
     /// Waits for the value of a select that was chosen and has yet to make it. None if it makes none after all.
     pub(super) fn for_offer(shared: &'a Shared<T, B>, held: Held<'_, T>, offer: Promised<Seat<T>>) -> Option<T> {
         let wait = Self::receive(shared, Kind::Value);
-        let why = Why { what: "receive from a channel", object: core::ptr::from_ref(shared).addr(), site: Location::caller() };
+        let why = Why {
+            what: "receive from a channel",
+            object: core::ptr::from_ref(shared).addr(),
+            site: Location::caller(),
+        };
         let mut promise = Some((held, offer));
         let _ = park::wait(&why, None, &mut |waker| {
             if let Some((held, offer)) = promise.take() {
