@@ -18,6 +18,11 @@
 //! ```
 //!
 //! In turn, so that a neighbour's burst of work on this machine hits a round of every column, and the median drops it.
+//!
+//! Rows in which OS threads sleep have two modes, far apart: where the kernel puts both sides on one CPU, a wake-up is
+//! a switch (about 1 µs); where it puts them on two, the sleeper's CPU must be roused (tens of µs). The kernel chooses
+//! anew in each round, so a median can stand in either mode: compare such cells by several runs, or by `taskset -c 0`,
+//! which leaves one mode only.
 
 mod peers;
 mod report;
