@@ -1,0 +1,317 @@
+//! Every channel library behind one trait, each used as its documentation shows; and the two ways to run tasks.
+//!
+//! Everything is generic and inlined: a cell measures the library, not a virtual call.
+
+use greenlight::{Runtime, WaitGroup, channel as ours};
+use std::{
+    sync::{Arc, Barrier, LazyLock, mpsc},
+    thread,
+};
+
+/// A library's channels of `T`. Values that cannot be sent or received mean a broken workload, so `send` panics.
+pub(crate) trait Peer: 'static {
+    type Tx<T: Send + 'static>: Clone + Send + 'static;
+    type Rx<T: Send + 'static>: Send + 'static;
+
+    /// Whether receivers can be cloned.
+    const SHARED: bool = true;
+    /// Whether there is a select.
+    const SELECTS: bool = false;
+
+    /// With `None`, unbounded. `None` if the library has no channel of this capacity.
+    fn channel<T: Send + 'static>(capacity: Option<usize>) -> Option<(Self::Tx<T>, Self::Rx<T>)>;
+
+    /// Another receiver of the same channel, where `SHARED`.
+    fn share<T: Send + 'static>(rx: &Self::Rx<T>) -> Self::Rx<T>;
+
+    fn send<T: Send + 'static>(tx: &Self::Tx<T>, value: T);
+
+    /// None when the channel is closed and drained.
+    fn recv<T: Send + 'static>(rx: &Self::Rx<T>) -> Option<T>;
+
+    fn try_recv<T: Send + 'static>(rx: &Self::Rx<T>) -> Option<T>;
+
+    /// From whichever of 2 or 8 receivers has a value first, where `SELECTS`.
+    fn select<T: Send + 'static>(_: &[Self::Rx<T>]) -> T {
+        unimplemented!("this library has no select")
+    }
+}
+
+/// The calls that everybody spells alike.
+macro_rules! halves {
+    ($library:ident, $send:ident, $recv:ident) => {
+        type Tx<T: Send + 'static> = $library::Sender<T>;
+        type Rx<T: Send + 'static> = $library::Receiver<T>;
+
+        #[inline]
+        fn share<T: Send + 'static>(rx: &Self::Rx<T>) -> Self::Rx<T> {
+            rx.clone()
+        }
+
+        #[inline]
+        fn send<T: Send + 'static>(tx: &Self::Tx<T>, value: T) {
+            assert!(tx.$send(value).is_ok());
+        }
+
+        #[inline]
+        fn recv<T: Send + 'static>(rx: &Self::Rx<T>) -> Option<T> {
+            rx.$recv().ok()
+        }
+
+        fn channel<T: Send + 'static>(capacity: Option<usize>) -> Option<(Self::Tx<T>, Self::Rx<T>)> {
+            Some(capacity.map_or_else($library::unbounded, $library::bounded))
+        }
+    };
+}
+
+/// The `select!` of greenlight and of crossbeam-channel: the same words.
+macro_rules! select_by_macro {
+    ($select:path) => {
+        const SELECTS: bool = true;
+
+        #[inline]
+        fn select<T: Send + 'static>(rxs: &[Self::Rx<T>]) -> T {
+            use $select as select;
+            let value = match rxs {
+                [a, b] => select! { recv(a) -> value => value, recv(b) -> value => value },
+                [a, b, c, d, e, f, g, h] => select! {
+                    recv(a) -> value => value,
+                    recv(b) -> value => value,
+                    recv(c) -> value => value,
+                    recv(d) -> value => value,
+                    recv(e) -> value => value,
+                    recv(f) -> value => value,
+                    recv(g) -> value => value,
+                    recv(h) -> value => value,
+                },
+                _ => unreachable!("2 or 8 receivers"),
+            };
+            value.expect("the senders live as long as the selects")
+        }
+    };
+}
+
+pub(crate) struct Greenlight;
+
+impl Peer for Greenlight {
+    halves!(ours, send, recv);
+    select_by_macro!(greenlight::select);
+
+    #[inline]
+    fn try_recv<T: Send + 'static>(rx: &Self::Rx<T>) -> Option<T> {
+        rx.try_recv().ok()
+    }
+}
+
+pub(crate) struct Crossbeam;
+
+impl Peer for Crossbeam {
+    halves!(crossbeam_channel, send, recv);
+    select_by_macro!(crossbeam_channel::select);
+
+    #[inline]
+    fn try_recv<T: Send + 'static>(rx: &Self::Rx<T>) -> Option<T> {
+        rx.try_recv().ok()
+    }
+}
+
+pub(crate) struct Flume;
+
+impl Peer for Flume {
+    halves!(flume, send, recv);
+
+    const SELECTS: bool = true;
+
+    #[inline]
+    fn try_recv<T: Send + 'static>(rx: &Self::Rx<T>) -> Option<T> {
+        rx.try_recv().ok()
+    }
+
+    #[inline]
+    fn select<T: Send + 'static>(rxs: &[Self::Rx<T>]) -> T {
+        let selector = rxs.iter().fold(flume::Selector::new(), |selector, rx| selector.recv(rx, |value| value));
+        selector.wait().expect("the senders live as long as the selects")
+    }
+}
+
+pub(crate) struct Kanal;
+
+impl Peer for Kanal {
+    halves!(kanal, send, recv);
+
+    #[inline]
+    fn try_recv<T: Send + 'static>(rx: &Self::Rx<T>) -> Option<T> {
+        rx.try_recv().ok().flatten()
+    }
+}
+
+pub(crate) struct AsyncChannel;
+
+impl Peer for AsyncChannel {
+    type Tx<T: Send + 'static> = async_channel::Sender<T>;
+    type Rx<T: Send + 'static> = async_channel::Receiver<T>;
+
+    /// It has no capacity 0.
+    fn channel<T: Send + 'static>(capacity: Option<usize>) -> Option<(Self::Tx<T>, Self::Rx<T>)> {
+        match capacity {
+            Some(0) => None,
+            Some(capacity) => Some(async_channel::bounded(capacity)),
+            None => Some(async_channel::unbounded()),
+        }
+    }
+
+    #[inline]
+    fn share<T: Send + 'static>(rx: &Self::Rx<T>) -> Self::Rx<T> {
+        rx.clone()
+    }
+
+    #[inline]
+    fn send<T: Send + 'static>(tx: &Self::Tx<T>, value: T) {
+        assert!(tx.send_blocking(value).is_ok());
+    }
+
+    #[inline]
+    fn recv<T: Send + 'static>(rx: &Self::Rx<T>) -> Option<T> {
+        rx.recv_blocking().ok()
+    }
+
+    #[inline]
+    fn try_recv<T: Send + 'static>(rx: &Self::Rx<T>) -> Option<T> {
+        rx.try_recv().ok()
+    }
+}
+
+pub(crate) struct Std;
+
+/// Its bounded channels have a sender type of their own.
+pub(crate) enum StdSender<T> {
+    Bounded(mpsc::SyncSender<T>),
+    Unbounded(mpsc::Sender<T>),
+}
+
+impl<T> Clone for StdSender<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Bounded(tx) => Self::Bounded(tx.clone()),
+            Self::Unbounded(tx) => Self::Unbounded(tx.clone()),
+        }
+    }
+}
+
+impl Peer for Std {
+    type Tx<T: Send + 'static> = StdSender<T>;
+    type Rx<T: Send + 'static> = mpsc::Receiver<T>;
+
+    const SHARED: bool = false;
+
+    fn channel<T: Send + 'static>(capacity: Option<usize>) -> Option<(Self::Tx<T>, Self::Rx<T>)> {
+        Some(match capacity {
+            Some(capacity) => {
+                let (tx, rx) = mpsc::sync_channel(capacity);
+                (StdSender::Bounded(tx), rx)
+            }
+            None => {
+                let (tx, rx) = mpsc::channel();
+                (StdSender::Unbounded(tx), rx)
+            }
+        })
+    }
+
+    fn share<T: Send + 'static>(_: &Self::Rx<T>) -> Self::Rx<T> {
+        unimplemented!("std's receivers cannot be shared")
+    }
+
+    #[inline]
+    fn send<T: Send + 'static>(tx: &Self::Tx<T>, value: T) {
+        let sent = match tx {
+            StdSender::Bounded(tx) => tx.send(value),
+            StdSender::Unbounded(tx) => tx.send(value),
+        };
+        assert!(sent.is_ok());
+    }
+
+    #[inline]
+    fn recv<T: Send + 'static>(rx: &Self::Rx<T>) -> Option<T> {
+        rx.recv().ok()
+    }
+
+    #[inline]
+    fn try_recv<T: Send + 'static>(rx: &Self::Rx<T>) -> Option<T> {
+        rx.try_recv().ok()
+    }
+}
+
+/// How the producers and consumers of a workload run.
+pub(crate) trait Tasks: 'static {
+    /// Where they meet before the clock starts.
+    type Gate: Clone + Send + 'static;
+    type Handle<R: Send + 'static>;
+
+    /// Runs the whole workload where it belongs.
+    fn host<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R;
+    fn gate(tasks: usize) -> Self::Gate;
+    fn pass(gate: &Self::Gate);
+    fn spawn<R: Send + 'static>(task: impl FnOnce() -> R + Send + 'static) -> Self::Handle<R>;
+    /// A panic of the task goes on here.
+    fn join<R: Send + 'static>(handle: Self::Handle<R>) -> R;
+}
+
+pub(crate) struct OsThreads;
+
+impl Tasks for OsThreads {
+    type Gate = Arc<Barrier>;
+    type Handle<R: Send + 'static> = thread::JoinHandle<R>;
+
+    fn host<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
+        work()
+    }
+
+    fn gate(tasks: usize) -> Self::Gate {
+        Arc::new(Barrier::new(tasks))
+    }
+
+    fn pass(gate: &Self::Gate) {
+        gate.wait();
+    }
+
+    fn spawn<R: Send + 'static>(task: impl FnOnce() -> R + Send + 'static) -> Self::Handle<R> {
+        thread::spawn(task)
+    }
+
+    fn join<R: Send + 'static>(handle: Self::Handle<R>) -> R {
+        handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+/// Green threads of a runtime with two workers.
+pub(crate) struct GreenThreads;
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::builder().workers(2).build().expect("a runtime"));
+
+impl Tasks for GreenThreads {
+    type Gate = WaitGroup;
+    type Handle<R: Send + 'static> = greenlight::JoinHandle<R>;
+
+    fn host<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
+        RUNTIME.run(work)
+    }
+
+    fn gate(tasks: usize) -> Self::Gate {
+        let gate = WaitGroup::new();
+        gate.add(tasks);
+        gate
+    }
+
+    fn pass(gate: &Self::Gate) {
+        gate.done();
+        gate.wait();
+    }
+
+    fn spawn<R: Send + 'static>(task: impl FnOnce() -> R + Send + 'static) -> Self::Handle<R> {
+        greenlight::go(task)
+    }
+
+    fn join<R: Send + 'static>(handle: Self::Handle<R>) -> R {
+        handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}

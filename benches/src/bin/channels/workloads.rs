@@ -1,0 +1,275 @@
+//! What is measured: each workload once, generic over library, kind of task and value.
+//!
+//! The clock starts when the first task leaves the common gate and stops when the last one is done: making threads, and
+//! ending them, is no part of it. Every workload knows what must arrive, and panics if anything else does.
+
+use crate::peers::{AsyncChannel, Crossbeam, Flume, GreenThreads, Greenlight, Kanal, OsThreads, Peer, Std, Tasks};
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+pub(crate) struct Workload {
+    pub(crate) name: &'static str,
+    pub(crate) shape: Shape,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Shape {
+    /// One task sends `burst` values and receives them, again and again.
+    Pair { burst: usize, capacity: Option<usize> },
+    /// One task asks an empty channel.
+    TryEmpty,
+    /// All producers share one channel, as do all consumers.
+    Pipe { producers: usize, consumers: usize, capacity: Option<usize> },
+    /// As many producers as channels, and one consumer that selects.
+    Select { channels: usize, capacity: Option<usize> },
+}
+
+use Shape::*;
+
+const fn pipe(name: &'static str, producers: usize, consumers: usize, capacity: Option<usize>) -> Workload {
+    Workload { name, shape: Pipe { producers, consumers, capacity } }
+}
+
+pub(crate) const WORKLOADS: &[Workload] = &[
+    Workload { name: "pair, capacity 1", shape: Pair { burst: 1, capacity: Some(1) } },
+    Workload { name: "pair, capacity 128", shape: Pair { burst: 128, capacity: Some(128) } },
+    Workload { name: "pair, unbounded", shape: Pair { burst: 128, capacity: None } },
+    Workload { name: "try_recv, empty", shape: TryEmpty },
+    pipe("1:1, capacity 0", 1, 1, Some(0)),
+    pipe("1:1, capacity 1", 1, 1, Some(1)),
+    pipe("1:1, capacity 128", 1, 1, Some(128)),
+    pipe("1:1, unbounded", 1, 1, None),
+    pipe("4:1, capacity 0", 4, 1, Some(0)),
+    pipe("4:1, capacity 1", 4, 1, Some(1)),
+    pipe("4:1, capacity 128", 4, 1, Some(128)),
+    pipe("4:1, unbounded", 4, 1, None),
+    pipe("4:4, capacity 0", 4, 4, Some(0)),
+    pipe("4:4, capacity 1", 4, 4, Some(1)),
+    pipe("4:4, capacity 128", 4, 4, Some(128)),
+    pipe("4:4, unbounded", 4, 4, None),
+    pipe("100:100, capacity 0", 100, 100, Some(0)),
+    pipe("100:100, capacity 1", 100, 100, Some(1)),
+    pipe("100:100, capacity 128", 100, 100, Some(128)),
+    pipe("100:100, unbounded", 100, 100, None),
+    Workload { name: "select of 2, capacity 0", shape: Select { channels: 2, capacity: Some(0) } },
+    Workload { name: "select of 2, capacity 128", shape: Select { channels: 2, capacity: Some(128) } },
+    Workload { name: "select of 8, capacity 0", shape: Select { channels: 8, capacity: Some(0) } },
+    Workload { name: "select of 8, capacity 128", shape: Select { channels: 8, capacity: Some(128) } },
+];
+
+impl Workload {
+    /// The fewest messages that a run may have.
+    pub(crate) const LEAST: usize = 1_024;
+
+    /// The most: what an unbounded channel may have to hold.
+    pub(crate) fn most(&self) -> usize {
+        match self.shape {
+            Pair { .. } | TryEmpty => 1 << 24,
+            Pipe { producers: 100, .. } => 1 << 17,
+            Pipe { .. } | Select { .. } => 1 << 20,
+        }
+    }
+}
+
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
+    pub(crate) ours: bool,
+    pub(crate) green: bool,
+    /// Runs a shape with so many messages. None if this column has no such thing.
+    pub(crate) run: fn(&Shape, usize) -> Option<Duration>,
+}
+
+pub(crate) fn columns<V: Value>() -> [Column; 7] {
+    [
+        Column { name: "greenlight, OS threads", ours: true, green: false, run: run::<Greenlight, OsThreads, V> },
+        Column { name: "greenlight, green threads", ours: true, green: true, run: run::<Greenlight, GreenThreads, V> },
+        Column { name: "crossbeam", ours: false, green: false, run: run::<Crossbeam, OsThreads, V> },
+        Column { name: "flume", ours: false, green: false, run: run::<Flume, OsThreads, V> },
+        Column { name: "kanal", ours: false, green: false, run: run::<Kanal, OsThreads, V> },
+        Column { name: "async-channel", ours: false, green: false, run: run::<AsyncChannel, OsThreads, V> },
+        Column { name: "std", ours: false, green: false, run: run::<Std, OsThreads, V> },
+    ]
+}
+
+/// What is sent.
+pub(crate) trait Value: Send + 'static {
+    fn new(number: u64) -> Self;
+    /// Panics if the value was torn.
+    fn number(&self) -> u64;
+}
+
+impl Value for u64 {
+    #[inline]
+    fn new(number: u64) -> Self {
+        number
+    }
+
+    #[inline]
+    fn number(&self) -> u64 {
+        *self
+    }
+}
+
+impl<const N: usize> Value for [u64; N] {
+    #[inline]
+    fn new(number: u64) -> Self {
+        [number; N]
+    }
+
+    #[inline]
+    fn number(&self) -> u64 {
+        assert!(self.iter().all(|word| *word == self[0]), "torn: {self:?}");
+        self[0]
+    }
+}
+
+/// How many values were received, and what they add up to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tally {
+    count: u64,
+    sum: u64,
+}
+
+impl Tally {
+    #[inline]
+    fn add(&mut self, number: u64) {
+        self.count += 1;
+        self.sum += number;
+    }
+
+    /// Of the numbers from 0 up to `end`.
+    fn below(end: usize) -> Self {
+        let end = end as u64;
+        Self { count: end, sum: end * end.saturating_sub(1) / 2 }
+    }
+}
+
+fn run<P: Peer, K: Tasks, V: Value>(shape: &Shape, messages: usize) -> Option<Duration> {
+    let shape = *shape;
+    K::host(move || match shape {
+        Pair { burst, capacity } => pair::<P, V>(burst, capacity, messages),
+        TryEmpty => try_empty::<P, V>(messages),
+        Pipe { producers, consumers, capacity } => pipeline::<P, K, V>([producers, consumers], capacity, messages),
+        Select { channels, capacity } => select::<P, K, V>(channels, capacity, messages),
+    })
+}
+
+fn pair<P: Peer, V: Value>(burst: usize, capacity: Option<usize>, messages: usize) -> Option<Duration> {
+    let (tx, rx) = P::channel::<V>(capacity)?;
+    let mut received = Tally::default();
+    let start = Instant::now();
+    for first in (0..messages).step_by(burst) {
+        let numbers = first..messages.min(first + burst);
+        numbers.clone().for_each(|number| P::send(&tx, V::new(number as u64)));
+        numbers.for_each(|_| received.add(P::recv(&rx).expect("just sent").number()));
+    }
+    let elapsed = start.elapsed();
+    assert_eq!(received, Tally::below(messages));
+    Some(elapsed)
+}
+
+fn try_empty<P: Peer, V: Value>(messages: usize) -> Option<Duration> {
+    let (_tx, rx) = P::channel::<V>(Some(128))?;
+    let start = Instant::now();
+    (0..messages).for_each(|_| assert!(black_box(P::try_recv(&rx)).is_none()));
+    Some(start.elapsed())
+}
+
+fn pipeline<P: Peer, K: Tasks, V: Value>(
+    [producers, consumers]: [usize; 2],
+    capacity: Option<usize>,
+    messages: usize,
+) -> Option<Duration> {
+    if consumers > 1 && !P::SHARED {
+        return None;
+    }
+    let (tx, rx) = P::channel::<V>(capacity)?;
+    let mut team = Team::<K>::new(producers + consumers);
+    let mut receivers: Vec<_> = (1..consumers).map(|_| P::share(&rx)).collect();
+    receivers.push(rx);
+    for rx in receivers {
+        team.start(move || {
+            let mut received = Tally::default();
+            while let Some(value) = P::recv(&rx) {
+                received.add(value.number());
+            }
+            received
+        });
+    }
+    for producer in 0..producers {
+        let tx = tx.clone();
+        team.start(move || produce::<P, V>(&tx, producer, producers, messages));
+    }
+    drop(tx);
+    Some(team.finish(messages))
+}
+
+fn select<P: Peer, K: Tasks, V: Value>(channels: usize, capacity: Option<usize>, messages: usize) -> Option<Duration> {
+    if !P::SELECTS {
+        return None;
+    }
+    let mut team = Team::<K>::new(channels + 1);
+    let (txs, rxs): (Vec<_>, Vec<_>) = (0..channels).map(|_| P::channel::<V>(capacity)).collect::<Option<_>>()?;
+    for (producer, tx) in txs.iter().enumerate() {
+        let tx = tx.clone();
+        team.start(move || produce::<P, V>(&tx, producer, channels, messages));
+    }
+    team.start(move || {
+        let mut received = Tally::default();
+        (0..messages).for_each(|_| received.add(P::select(&rxs).number()));
+        drop(txs); // not before: a select finds a closed channel ready at once
+        received
+    });
+    Some(team.finish(messages))
+}
+
+/// Sends this producer's share of the numbers below `messages`.
+fn produce<P: Peer, V: Value>(tx: &P::Tx<V>, producer: usize, producers: usize, messages: usize) -> Tally {
+    (producer..messages).step_by(producers).for_each(|number| P::send(tx, V::new(number as u64)));
+    Tally::default()
+}
+
+/// The tasks of one run.
+struct Team<K: Tasks> {
+    gate: K::Gate,
+    tasks: Vec<K::Handle<Part>>,
+}
+
+/// What a task did, from the gate on.
+struct Part {
+    start: Instant,
+    end: Instant,
+    received: Tally,
+}
+
+impl<K: Tasks> Team<K> {
+    fn new(tasks: usize) -> Self {
+        Self { gate: K::gate(tasks), tasks: Vec::with_capacity(tasks) }
+    }
+
+    fn start(&mut self, task: impl FnOnce() -> Tally + Send + 'static) {
+        let gate = self.gate.clone();
+        self.tasks.push(K::spawn(move || {
+            K::pass(&gate);
+            let start = Instant::now();
+            let received = task();
+            Part { start, end: Instant::now(), received }
+        }));
+    }
+
+    /// From the first start to the last end. Panics unless the tasks together received the numbers below `messages`.
+    fn finish(self, messages: usize) -> Duration {
+        let parts: Vec<_> = self.tasks.into_iter().map(K::join).collect();
+        let mut received = Tally::default();
+        for part in &parts {
+            received.count += part.received.count;
+            received.sum += part.received.sum;
+        }
+        assert_eq!(received, Tally::below(messages), "every message arrives once");
+        let start = parts.iter().map(|part| part.start).min().expect("a task");
+        let end = parts.iter().map(|part| part.end).max().expect("a task");
+        end - start
+    }
+}
