@@ -1,9 +1,36 @@
 //! What the integration tests share.
 
+use greenlight::{
+    Runtime,
+    channel::{Sender, bounded},
+};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{LazyLock, Mutex};
+use std::thread;
+
+/// Runs `program` as a green thread twice: on one worker, where nothing goes on unless it is given a turn, and on
+/// several (one for each CPU, two at least).
+///
+/// # Panics
+///
+/// With the panic of `program`.
+pub fn on_workers(program: impl Fn() + Copy + Send + 'static) {
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    for workers in [1, cpus.max(2)] {
+        println!("on {workers} workers"); // shown if the test fails
+        Runtime::builder().workers(workers).build().expect("the workers start").run(program);
+    }
+}
+
+/// A sender from which nobody ever receives: Go's nil channel, on the side where
+/// [`never`](greenlight::channel::never) cannot stand.
+pub fn nowhere<T>() -> Sender<T> {
+    let (tx, rx) = bounded(0);
+    std::mem::forget(rx); // its receiver is never gone, so the channel is never closed
+    tx
+}
 
 /// The executable of one of greenlight's examples, which is built first if need be: once per process, with the profile,
 /// the target and the flags of the test that asks.
@@ -64,3 +91,61 @@ fn executable(message: &str) -> Option<PathBuf> {
 fn file_name(path: &Path) -> &str {
     path.file_name().and_then(|name| name.to_str()).expect("a UTF-8 name")
 }
+
+/// Go's `test/chan/perm.go`: what may be done with a channel of one direction. Our halves are types of their own,
+/// neither of which has the other's calls or becomes the other. (Both may close the channel; in Go a receiver may not.)
+///
+/// ```
+/// use greenlight::{channel::bounded, select};
+///
+/// let (tx, rx) = bounded(1);
+/// tx.send(0).unwrap();
+/// assert_eq!(rx.recv(), Ok(0));
+/// select! { send(tx, 1) -> sent => sent.unwrap() }
+/// select! { recv(rx) -> got => assert_eq!(got, Ok(1)) }
+/// tx.close();
+/// for value in &rx {
+///     unreachable!("{value}");
+/// }
+/// ```
+///
+/// ```compile_fail,E0599
+/// let (_tx, rx) = greenlight::channel::bounded(1);
+/// rx.send(0);
+/// ```
+///
+/// ```compile_fail,E0599
+/// let (tx, _rx) = greenlight::channel::bounded::<i32>(1);
+/// tx.recv();
+/// ```
+///
+/// ```compile_fail,E0308
+/// use greenlight::channel::{Receiver, bounded};
+///
+/// let (tx, mut rx): (_, Receiver<i32>) = bounded(1);
+/// rx = tx;
+/// ```
+///
+/// ```compile_fail,E0308
+/// use greenlight::channel::{Sender, bounded};
+///
+/// let (mut tx, rx): (Sender<i32>, _) = bounded(1);
+/// tx = rx;
+/// ```
+///
+/// ```compile_fail
+/// let (_tx, rx) = greenlight::channel::bounded(1);
+/// greenlight::select! { send(rx, 0) -> _ => {} }
+/// ```
+///
+/// ```compile_fail
+/// let (tx, _rx) = greenlight::channel::bounded::<i32>(1);
+/// greenlight::select! { recv(tx) -> _ => {} }
+/// ```
+///
+/// ```compile_fail,E0277
+/// let (tx, _rx) = greenlight::channel::bounded::<i32>(1);
+/// for _value in &tx {}
+/// ```
+#[cfg(doctest)]
+struct Directions;

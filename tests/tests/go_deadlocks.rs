@@ -1,0 +1,148 @@
+//! Deadlocks that Go's tests look for (golang/go, `src/runtime/crash_test.go` and `testdata/testprog/deadlock.go`), and
+//! programs that only look like one. Each runs as a process of its own, on one worker and on all: this test starts
+//! itself again, with the program's name in the environment. It has no test harness, whose threads would silence the
+//! detector.
+//!
+//! | Go's program                 | here                                                                   |
+//! |------------------------------|------------------------------------------------------------------------|
+//! | SimpleDeadlock               | `select_of_nothing`                                                    |
+//! | InitDeadlock                 | left out: there is no code before `main`                               |
+//! | LockedDeadlock               | `os_thread` is the nearest: green threads are not locked to OS threads |
+//! | LockedDeadlock2              | as the one before                                                      |
+//! | GoexitDeadlock               | left out, with its like: `main` cannot end before it returns           |
+//! | select3, what waits for ever | `receive`, `send`, `select_…`                                          |
+
+use greenlight::{
+    Mutex, Runtime, WaitGroup,
+    channel::{bounded, never},
+    go, select, sleep,
+};
+use greenlight_tests::nowhere;
+use std::{env, process::Command, thread, time::Duration};
+
+/// Its name, what it does, and what the report says that its first green thread waits for; None for a program that is
+/// alive, and comes to its end.
+type Program = (&'static str, fn(), Option<&'static str>);
+
+const PROGRAMS: [Program; 12] = [
+    ("receive", || drop(never::<String>().recv()), Some("receive from a channel 0x")),
+    ("send", || nowhere().send(7).unwrap(), Some("send on a channel 0x")),
+    ("send_to_full", send_to_full, Some("send on a channel 0x")),
+    ("select_of_nothing", || select! {}, Some("select")),
+    ("select_of_never", || select! { recv(never::<i32>()) -> _ => {}, send(nowhere(), 7) -> _ => {} }, Some("select")),
+    ("select_meets_itself", select_meets_itself, Some("select")),
+    ("in_a_ring", in_a_ring, Some("receive from a channel 0x")),
+    ("wait_group", wait_group, Some("")),
+    ("lock_twice", lock_twice, Some("")),
+    ("os_thread", os_thread, Some("receive from a channel 0x")),
+    ("select_with_a_timeout", select_with_a_timeout, None),
+    ("asleep_for_a_while", asleep_for_a_while, None),
+];
+
+fn send_to_full() {
+    let (tx, _rx) = bounded(2);
+    (0..3).for_each(|i| tx.send(i).unwrap());
+}
+
+fn select_meets_itself() {
+    let (tx, rx) = bounded(0);
+    select! {
+        send(tx, 1) -> _ => unreachable!(),
+        recv(rx) -> _ => unreachable!(),
+    }
+}
+
+/// Each waits for the one before it.
+fn in_a_ring() {
+    let (first_tx, first) = bounded::<i32>(0);
+    let mut last = first.clone();
+    for _ in 0..3 {
+        let (tx, rx) = bounded(0);
+        let before = std::mem::replace(&mut last, rx);
+        go(move || tx.send(before.recv().unwrap()));
+    }
+    first_tx.send(last.recv().unwrap()).unwrap();
+}
+
+fn wait_group() {
+    let group = WaitGroup::new();
+    group.add(2);
+    let one = group.clone();
+    go(move || one.done());
+    group.wait();
+}
+
+fn lock_twice() {
+    let lock = Mutex::new(());
+    let _first = lock.lock();
+    let _second = lock.lock();
+}
+
+/// An OS thread that waits in a call of ours is no more able to wake anybody than a green thread.
+fn os_thread() {
+    let ((tx, rx), (back_tx, back)) = (bounded::<i32>(0), bounded::<i32>(0));
+    thread::spawn(move || rx.iter().for_each(|value| back_tx.send(value).unwrap()));
+    let _ = back.recv();
+    drop(tx);
+}
+
+fn select_with_a_timeout() {
+    select! {
+        recv(never::<i32>()) -> _ => unreachable!(),
+        default(Duration::from_millis(100)) => {}
+    }
+}
+
+/// All wait for one that sleeps longer than the detector's first looks.
+fn asleep_for_a_while() {
+    let (tx, rx) = bounded(0);
+    go(move || {
+        sleep(Duration::from_millis(100));
+        tx.send("awake").unwrap();
+    });
+    assert_eq!(rx.recv(), Ok("awake"));
+}
+
+const NAME: &str = "GREENLIGHT_TEST_PROGRAM";
+const WORKERS: &str = "GREENLIGHT_TEST_WORKERS";
+
+fn main() {
+    match env::var(NAME) {
+        Ok(name) => run(&name),
+        Err(_) => PROGRAMS.into_iter().for_each(check),
+    }
+    println!("{} passed, 0 failed", PROGRAMS.len());
+}
+
+/// In the child.
+fn run(name: &str) {
+    let (_, program, _) = PROGRAMS.into_iter().find(|program| program.0 == name).expect("a program of this name");
+    let builder = match env::var(WORKERS) {
+        Ok(workers) => Runtime::builder().workers(workers.parse().expect("a number")),
+        Err(_) => Runtime::builder(),
+    };
+    builder.build().expect("the workers start").run(program);
+}
+
+/// In the parent.
+fn check((name, _, expected): Program) {
+    for workers in [Some("1"), None] {
+        let mut child = Command::new(env::current_exe().expect("a test knows its own executable"));
+        child.env(NAME, name).env_remove(WORKERS).envs(workers.map(|workers| (WORKERS, workers)));
+        let output = child.output().expect("the program runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        let Some(waits_to) = expected else {
+            assert!(output.status.success(), "{name}, workers {workers:?}: {said}");
+            continue;
+        };
+        assert_eq!(output.status.code(), Some(2), "{name}, workers {workers:?}: {said}");
+        assert!(said.contains("all green threads are asleep - deadlock!"), "{name}: {said}");
+        let first = said.lines().find(|line| line.starts_with("green thread")).expect("a line for a green thread");
+        assert!(first.contains(&format!("waits to {waits_to}")), "{name}: {said}");
+        assert!(
+            first.matches("go_deadlocks.rs:").count() == 2,
+            "{name}: where it was spawned, and where it waits: {said}"
+        );
+    }
+    println!("{name} ... ok");
+}
