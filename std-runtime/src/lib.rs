@@ -75,7 +75,7 @@ mod wait_group;
 
 pub use greenlight_core::{
     Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, RwMutex, SpinMutex, SpinMutexGuard, channel, defer,
-    park, select,
+    park, select, select_biased,
 };
 pub use join::JoinHandle;
 pub use runtime::{Builder, Runtime};

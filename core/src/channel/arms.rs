@@ -34,6 +34,13 @@ impl<'a, T, B: Buffer<T>> Place<'a, T, B> {
         Self { shared, side, held: None, lines: core::ptr::null_mut(), waiter: None }
     }
 
+    fn version(&self) -> usize {
+        match self.side {
+            Side::Send => self.shared.buffer.pushes(),
+            Side::Receive => self.shared.buffer.pops(),
+        }
+    }
+
     fn lock(&mut self) -> *mut () {
         let held = self.held.insert(self.shared.lines.lock());
         core::ptr::from_mut::<Queues<T>>(&mut **held).cast()
@@ -134,6 +141,10 @@ unsafe impl<T, B: Buffer<T>> Arm for RecvArm<'_, T, B> {
             Err(TryRecvError::Empty) => None,
         };
         self.result.is_some()
+    }
+
+    fn version(&self) -> usize {
+        self.place.version()
     }
 
     fn lock(&mut self) -> *mut () {
@@ -252,7 +263,7 @@ impl<'a, T, B: Buffer<T>> SendArm<'a, T, B> {
             self.token = Token::Closed;
             return true;
         }
-        let Some(receiver) = Shared::<T, B>::pop_serious(&mut lines.receivers) else { return false };
+        let Some(receiver) = self.place.shared.pop_serious(&mut lines.receivers) else { return false };
         self.token = Token::Receiver(receiver);
         true
     }
@@ -296,6 +307,10 @@ unsafe impl<T, B: Buffer<T>> Arm for SendArm<'_, T, B> {
             }
         };
         true
+    }
+
+    fn version(&self) -> usize {
+        self.place.version()
     }
 
     fn lock(&mut self) -> *mut () {
@@ -390,6 +405,10 @@ unsafe impl<T, B: Buffer<T>> Arm for WatchArm<'_, T, B> {
         let met = self.is_met(&held);
         shared.release(held);
         met
+    }
+
+    fn version(&self) -> usize {
+        self.0.version()
     }
 
     fn lock(&mut self) -> *mut () {

@@ -53,10 +53,20 @@ pub trait Buffer<T> {
     /// False only if there was a moment, during the call, in which no place was free, and it was not closed.
     fn may_push(&self) -> bool;
 
+    /// A number that changes with every pop that takes effect: a buffer that is found empty twice, with the same number, was
+    /// empty all the while.
+    fn pops(&self) -> usize;
+
+    /// The same for pushes, and for being found full.
+    fn pushes(&self) -> usize;
+
     /// Whether it holds nothing by design, and a value goes from hand to hand.
     fn is_rendezvous(&self) -> bool {
         false
     }
+
+    /// For a rendezvous: two have met. Under the lock of the lines.
+    fn met(&self) {}
 
     /// For a rendezvous: takes back a value from a receiver that was dropped before it looked. Of other buffers, receivers
     /// that may be dropped take nothing before they look.

@@ -255,7 +255,7 @@ impl<'a> Select<'a> {
     }
 
     fn run(&self, arms: &mut [Box<dyn Arm + 'a>], limit: Limit, site: &'static Location<'static>) -> Option<usize> {
-        let numbered = arms.iter_mut().enumerate().map(|(index, arm)| Numbered { index, arm: &mut **arm });
+        let numbered = arms.iter_mut().enumerate().map(|(index, arm)| Numbered::new(index, &mut **arm));
         run(&mut numbered.collect::<Vec<_>>(), limit, self.biased, site)
     }
 }

@@ -78,6 +78,18 @@ impl<T> Buffer<T> for Flavor<T> {
         each!(self, buffer => buffer.may_push())
     }
 
+    fn pops(&self) -> usize {
+        each!(self, buffer => buffer.pops())
+    }
+
+    fn pushes(&self) -> usize {
+        each!(self, buffer => buffer.pushes())
+    }
+
+    fn met(&self) {
+        each!(self, buffer => buffer.met());
+    }
+
     fn is_rendezvous(&self) -> bool {
         matches!(self, Self::Rendezvous(_))
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   match rx { ref a => match tx { ref b => {              every expression once, in the order written; temporaries live on
-//!       let mut arms = (a.arm(), (b.arm(), ()));
+//!       let mut arms = (a.receive_arm(), (b.send_arm(), ()));    by method, so that what derefs to a channel will do
 //!       match run_select([&mut arms.0, &mut arms.1.0], …) {
 //!           Some(0) => { let result = arms.0.finish(); drop(arms); …body… }
 //!           Some(1) => { let result = arms.1.0.redeem(value); drop(arms); …body… }     the value: only when chosen (S4)
@@ -27,7 +27,7 @@ pub trait Source {
         Self: 'a;
 
     /// A new operation, not begun.
-    fn arm(&self) -> Self::Arm<'_>;
+    fn receive_arm(&self) -> Self::Arm<'_>;
 }
 
 /// An operation that brings something.
@@ -49,7 +49,7 @@ pub trait Target {
         Self: 'a;
 
     /// A new operation, not begun.
-    fn arm(&self) -> Self::Arm<'_>;
+    fn send_arm(&self) -> Self::Arm<'_>;
 }
 
 /// An operation that takes a value.
@@ -68,7 +68,7 @@ impl<T> Source for Receiver<T> {
     where
         T: 'a;
 
-    fn arm(&self) -> Self::Arm<'_> {
+    fn receive_arm(&self) -> Self::Arm<'_> {
         RecvArm::new(&self.channel.shared)
     }
 }
@@ -80,31 +80,8 @@ impl<T> Target for Sender<T> {
     where
         T: 'a;
 
-    fn arm(&self) -> Self::Arm<'_> {
+    fn send_arm(&self) -> Self::Arm<'_> {
         SendArm::new(&self.channel.shared)
-    }
-}
-
-impl<S: Source + ?Sized> Source for &S {
-    type Arm<'a>
-        = S::Arm<'a>
-    where
-        Self: 'a;
-
-    fn arm(&self) -> Self::Arm<'_> {
-        (**self).arm()
-    }
-}
-
-impl<S: Target + ?Sized> Target for &S {
-    type Value = S::Value;
-    type Arm<'a>
-        = S::Arm<'a>
-    where
-        Self: 'a;
-
-    fn arm(&self) -> Self::Arm<'_> {
-        (**self).arm()
     }
 }
 
@@ -113,7 +90,7 @@ impl<S: Target + ?Sized> Target for &S {
 pub fn run_select<const N: usize>(arms: [&mut dyn Arm; N], limit: Limit, biased: bool) -> Option<usize> {
     let mut index = 0;
     let mut arms = arms.map(|arm| {
-        let numbered = Numbered { index, arm };
+        let numbered = Numbered::new(index, arm);
         index += 1;
         numbered
     });
@@ -272,10 +249,10 @@ macro_rules! __select {
     }};
     (@tuple) => { () };
     (@tuple (recv $channel:ident) $($rest:tt)*) => {
-        ($crate::channel::Source::arm($channel), $crate::__select!(@tuple $($rest)*))
+        ({ use $crate::channel::Source as _; $channel.receive_arm() }, $crate::__select!(@tuple $($rest)*))
     };
     (@tuple (send $channel:ident) $($rest:tt)*) => {
-        ($crate::channel::Target::arm($channel), $crate::__select!(@tuple $($rest)*))
+        ({ use $crate::channel::Target as _; $channel.send_arm() }, $crate::__select!(@tuple $($rest)*))
     };
     (@finish recv ($($arm:tt)*) ()) => {
         $crate::channel::Chosen::finish(&mut $($arm)*)

@@ -155,10 +155,14 @@ impl<T> Channel<T> {
         })
     }
 
+    fn is_never(&self) -> bool {
+        matches!(&self.shared.buffer, Flavor::Timer(timer) if timer.is_never())
+    }
+
     fn capacity(&self) -> Option<usize> {
         match &self.shared.buffer {
             // Nothing ever comes, and nothing is ever kept.
-            Flavor::Timer(timer) if timer.is_never() => Some(0),
+            _ if self.is_never() => Some(0),
             buffer => Some(buffer.capacity()).filter(|capacity| *capacity != usize::MAX),
         }
     }
@@ -201,9 +205,9 @@ macro_rules! common {
                 self.channel.capacity()
             }
 
-            /// Whether both belong to one channel.
+            /// Whether both belong to one channel. All [`never`](super::never)s are one.
             pub fn same_channel(&self, other: &Self) -> bool {
-                Arc::ptr_eq(&self.channel, &other.channel)
+                Arc::ptr_eq(&self.channel, &other.channel) || (self.channel.is_never() && other.channel.is_never())
             }
         }
 

@@ -20,11 +20,12 @@ pub struct Queue<T> {
     values: SpinMutex<VecDeque<T>>,
     /// How many there are, and CLOSED. Written under the lock; SeqCst throughout for B4.
     state: AtomicUsize,
+    pops: AtomicUsize,
 }
 
 impl<T> Queue<T> {
     pub(crate) fn new() -> Self {
-        Self { values: SpinMutex::new(VecDeque::new()), state: AtomicUsize::new(0) }
+        Self { values: SpinMutex::new(VecDeque::new()), state: AtomicUsize::new(0), pops: AtomicUsize::new(0) }
     }
 }
 
@@ -49,6 +50,7 @@ impl<T> Buffer<T> for Queue<T> {
         let mut values = self.values.lock();
         match values.pop_front() {
             Some(value) => {
+                self.pops.fetch_add(1, Relaxed);
                 self.state.fetch_sub(ONE, SeqCst);
                 Ok(value)
             }
@@ -91,5 +93,13 @@ impl<T> Buffer<T> for Queue<T> {
 
     fn may_push(&self) -> bool {
         true
+    }
+
+    fn pops(&self) -> usize {
+        self.pops.load(SeqCst)
+    }
+
+    fn pushes(&self) -> usize {
+        self.pops.load(SeqCst)
     }
 }

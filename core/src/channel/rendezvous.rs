@@ -20,16 +20,23 @@ use alloc::collections::VecDeque;
 /// | word       | operation   | order  | pairs with          | so that                                            |
 /// |------------|-------------|--------|---------------------|----------------------------------------------------|
 /// | `closed`   | close, read | SeqCst | each other          | B3, B4                                             |
+/// | `meetings` | all         | SeqCst | each other          | a select that finds nobody twice knows that nobody was there |
 /// | `returned` | all         | SeqCst | each other          | B4; the values themselves are behind `values`' lock |
 pub struct Rendezvous<T> {
     closed: AtomicBool,
     returned: AtomicUsize,
     values: SpinMutex<VecDeque<T>>,
+    meetings: AtomicUsize,
 }
 
 impl<T> Rendezvous<T> {
     pub(crate) fn new() -> Self {
-        Self { closed: AtomicBool::new(false), returned: AtomicUsize::new(0), values: SpinMutex::new(VecDeque::new()) }
+        Self {
+            closed: AtomicBool::new(false),
+            meetings: AtomicUsize::new(0),
+            returned: AtomicUsize::new(0),
+            values: SpinMutex::new(VecDeque::new()),
+        }
     }
 }
 
@@ -88,8 +95,20 @@ impl<T> Buffer<T> for Rendezvous<T> {
         self.is_closed()
     }
 
+    fn pops(&self) -> usize {
+        self.meetings.load(SeqCst)
+    }
+
+    fn pushes(&self) -> usize {
+        self.meetings.load(SeqCst)
+    }
+
     fn is_rendezvous(&self) -> bool {
         true
+    }
+
+    fn met(&self) {
+        self.meetings.store(self.meetings.load(Relaxed).wrapping_add(1), SeqCst);
     }
 
     fn take_back(&self, value: T) {

@@ -21,7 +21,7 @@
 //!   `pos + 1`; then to the popper whose claim moved `head` over it, until he stores `pos + lap`.
 //! * R2  `tail` never moves once it bears CLOSED, so no push takes effect after that.
 //! * R3  A peer that has stopped between claim and stamp hides what stands behind its slot: `pop` says `Empty`, and `push`
-//!   says `Full`, instead of waiting for it.
+//!   says `Full`, instead of waiting for it. One that runs has its time to finish.
 //!
 //! Positions wrap with `usize`: a claim goes wrong only if a thread sleeps, between reading a stamp and its claim, through
 //! a whole number of rounds of all positions (at least 2^30 operations on 32 bits) and wakes at exactly that moment.
@@ -30,17 +30,19 @@ use super::{
     buffer::Buffer,
     error::{TryRecvError, TrySendError},
     padded::Padded,
+    shared::drain,
 };
 use crate::sync::{
     UnsafeCell,
     atomic::{AtomicUsize, Ordering::*},
-    model_fence,
+    model_fence, spin,
 };
 use alloc::boxed::Box;
 use core::mem::MaybeUninit;
 
-/// How often a claimed slot is looked at before its peer counts as stopped.
-const PATIENCE: u32 = if cfg!(loom) { 0 } else { 32 };
+/// How often a claimed slot is looked at before its peer counts as stopped: where there is an operating system, it gets the
+/// CPU 64 times meanwhile.
+const PATIENCE: u32 = if cfg!(loom) { 0 } else { 4096 };
 
 struct Slot<T> {
     stamp: AtomicUsize,
@@ -106,7 +108,7 @@ impl<T> Ring<T> {
     /// Claims the slot at `tail`.
     #[inline]
     fn claim_to_fill(&self) -> Result<usize, TrySendError<()>> {
-        let mut patience = PATIENCE;
+        let (mut patience, mut turn) = (PATIENCE, 0);
         let mut tail = self.tail.load(Relaxed);
         loop {
             if tail & self.mark != 0 {
@@ -127,7 +129,7 @@ impl<T> Ring<T> {
                 }
                 // A pop has claimed the slot and is about to free it.
                 patience -= 1;
-                core::hint::spin_loop();
+                spin(&mut turn);
             }
             tail = now;
         }
@@ -136,7 +138,7 @@ impl<T> Ring<T> {
     /// Claims the slot at `head` if it is filled, or given back.
     #[inline]
     fn claim_to_empty(&self) -> Result<(usize, bool), TryRecvError> {
-        let mut patience = PATIENCE;
+        let (mut patience, mut turn) = (PATIENCE, 0);
         let mut head = self.head.load(Relaxed);
         loop {
             let stamp = self.slot(head).stamp.load(Acquire);
@@ -161,7 +163,7 @@ impl<T> Ring<T> {
                 }
                 // A push has claimed the slot and is about to fill it.
                 patience -= 1;
-                core::hint::spin_loop();
+                spin(&mut turn);
             }
             head = now;
         }
@@ -263,30 +265,23 @@ impl<T> Buffer<T> for Ring<T> {
         let tail = self.tail.load(SeqCst);
         self.head.load(SeqCst).wrapping_add(self.lap) != tail
     }
+
+    fn pops(&self) -> usize {
+        self.head.load(SeqCst)
+    }
+
+    fn pushes(&self) -> usize {
+        self.tail.load(SeqCst)
+    }
 }
 
 impl<T> Drop for Ring<T> {
     fn drop(&mut self) {
-        /// A value whose drop panics leaves the rest to this.
-        struct Rest<'a, T>(&'a Ring<T>);
-        impl<T> Rest<'_, T> {
-            fn drop_all(&self) {
-                loop {
-                    match self.0.pop() {
-                        Ok(value) => drop(value),
-                        Err(TryRecvError::Disconnected) => return,
-                        // A reservation that was forgotten. Nobody else is here, so there is no other reason.
-                        Err(TryRecvError::Empty) if self.0.len() > 0 => self.0.give_back(self.0.head.load(Relaxed)),
-                        Err(TryRecvError::Empty) => return,
-                    }
-                }
-            }
+        drain(self);
+        while self.len() > 0 {
+            // A reservation that was forgotten: nobody else is here, so there is no other reason to stop.
+            self.give_back(self.head.load(Relaxed));
+            drain(self);
         }
-        impl<T> Drop for Rest<'_, T> {
-            fn drop(&mut self) {
-                self.drop_all();
-            }
-        }
-        Rest(self).drop_all();
     }
 }

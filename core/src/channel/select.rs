@@ -71,6 +71,9 @@ pub unsafe trait Arm {
     fn lock_order(&self) -> usize;
     /// Does the operation, or takes its place, if that needs no wait. In no queue.
     fn attempt(&mut self) -> bool;
+    /// A number that changes whenever somebody else does what this arm waits for: an arm that could not happen twice, with the
+    /// same number, could not happen all the while.
+    fn version(&self) -> usize;
     /// Locks the object and returns what the lock guards.
     fn lock(&mut self) -> *mut ();
     /// Learns what the lock guards.
@@ -110,8 +113,15 @@ pub unsafe trait Arm {
 
 /// An arm and its place in the list that the program wrote.
 pub(crate) struct Numbered<'a> {
-    pub(crate) index: usize,
-    pub(crate) arm: &'a mut dyn Arm,
+    index: usize,
+    arm: &'a mut dyn Arm,
+    version: usize,
+}
+
+impl<'a> Numbered<'a> {
+    pub(crate) fn new(index: usize, arm: &'a mut dyn Arm) -> Self {
+        Self { index, arm, version: 0 }
+    }
 }
 
 /// Runs one of `arms` and says which, or none if `limit` ended first. `biased`: of several that can happen, the first.
@@ -158,16 +168,14 @@ fn choose(told: &mut Told<'_, '_>, limit: Limit, biased: bool, site: &'static Lo
     let mut deadline = None;
     let mut first = true;
     loop {
-        if !biased {
-            shuffle(told.arms);
-        }
-        if let Some(arm) = told.arms.iter_mut().find_map(|arm| arm.arm.attempt().then_some(arm.index)) {
-            return Some(arm);
+        order(told.arms, biased);
+        if let Some(index) = attempt(told.arms) {
+            return Some(index);
         }
         if core::mem::take(&mut first) {
             deadline = match limit {
                 Limit::None => None,
-                Limit::Zero => return None,
+                Limit::Zero => return attempt_at_one_moment(told.arms),
                 Limit::For(limit) => park::deadline_after(limit),
                 Limit::Until(tick) => Some(tick),
             };
@@ -177,12 +185,9 @@ fn choose(told: &mut Told<'_, '_>, limit: Limit, biased: bool, site: &'static Lo
         told.pass_on();
         let ripe = told.arms.iter().filter_map(|arm| arm.arm.ripe_at()).min();
         let turn = Turn::new();
-        match sleep(told.arms, &turn, ripe.into_iter().chain(deadline).min(), site) {
+        match sleep(told.arms, &turn, biased, ripe.into_iter().chain(deadline).min(), site) {
             Sleep::Met(index) => return Some(index),
             Sleep::Over => {}
-        }
-        if biased {
-            told.arms.sort_unstable_by_key(|arm| arm.index);
         }
         if let Some(index) = turn.outcome() {
             if told.find(index).accept() {
@@ -193,6 +198,31 @@ fn choose(told: &mut Told<'_, '_>, limit: Limit, biased: bool, site: &'static Lo
     }
 }
 
+/// Tries each arm, in the order in which they stand.
+fn attempt(arms: &mut [Numbered<'_>]) -> Option<usize> {
+    arms.iter_mut().find_map(|arm| {
+        arm.version = arm.arm.version();
+        arm.arm.attempt().then_some(arm.index)
+    })
+}
+
+/// After an `attempt` in which none could happen: none only if there was a moment in which none could, so that a program in
+/// which one always can never sees the default arm. Again, until nobody has interfered.
+fn attempt_at_one_moment(arms: &mut [Numbered<'_>]) -> Option<usize> {
+    let mut quiet = arms.len() < 2;
+    while !quiet {
+        quiet = true;
+        for arm in arms.iter_mut() {
+            if arm.arm.attempt() {
+                return Some(arm.index);
+            }
+            let version = arm.arm.version();
+            quiet &= core::mem::replace(&mut arm.version, version) == version;
+        }
+    }
+    None
+}
+
 enum Sleep {
     /// Somebody waited on the other side: this arm has happened.
     Met(usize),
@@ -200,13 +230,20 @@ enum Sleep {
     Over,
 }
 
-fn sleep(arms: &mut [Numbered<'_>], turn: &Turn, deadline: Option<Tick>, site: &'static Location<'static>) -> Sleep {
+fn sleep(
+    arms: &mut [Numbered<'_>],
+    turn: &Turn,
+    biased: bool,
+    deadline: Option<Tick>,
+    site: &'static Location<'static>,
+) -> Sleep {
     let why = Why { what: "select", object: 0, site };
     let stage = Cell::new(None);
     let mut armed = Enlisted { arms, turn };
     let _ = park::wait(&why, deadline, &mut |waker| {
         if stage.get().is_none() {
             stage.set(Some(enlist(armed.arms, turn, waker)));
+            order(armed.arms, biased);
         }
         match stage.get() {
             Some(Entry::Enlisted) if !look(armed.arms, turn, waker) => Poll::Pending,
@@ -231,8 +268,8 @@ enum Entry {
 fn enlist(arms: &mut [Numbered<'_>], turn: &Turn, waker: &Waker) -> Entry {
     let waker = waker.clone();
     let mut wakers = Wakers::new();
-    // Stable, so that a biased select stays in its order among arms of one channel.
-    arms.sort_unstable_by_key(|arm| (arm.arm.lock_order(), arm.index));
+    // Few arms stay in their order where they are of one channel: who is first in its line.
+    arms.sort_unstable_by_key(|arm| arm.arm.lock_order());
     let (mut last, mut lines) = (0, core::ptr::null_mut());
     for Numbered { arm, .. } in arms.iter_mut() {
         if arm.lock_order() != last {
@@ -243,7 +280,7 @@ fn enlist(arms: &mut [Numbered<'_>], turn: &Turn, waker: &Waker) -> Entry {
         unsafe { arm.attach(lines) };
     }
     let mut entry = Entry::Enlisted;
-    for Numbered { arm, index } in arms.iter_mut() {
+    for Numbered { arm, index, .. } in arms.iter_mut() {
         // SAFETY: attached and locked above.
         match unsafe { arm.meet(&mut wakers) } {
             Meeting::Nobody => continue,
@@ -255,7 +292,7 @@ fn enlist(arms: &mut [Numbered<'_>], turn: &Turn, waker: &Waker) -> Entry {
     if let Entry::Enlisted = entry {
         // SAFETY: U1: none of its nodes is in a queue yet.
         unsafe { turn.arm(waker) };
-        for Numbered { arm, index } in arms.iter_mut() {
+        for Numbered { arm, index, .. } in arms.iter_mut() {
             // SAFETY: attached and locked; `Enlisted` withdraws before arms or turn go.
             unsafe { arm.enlist(turn, *index) };
         }
@@ -312,6 +349,15 @@ impl Enlisted<'_, '_> {
 impl Drop for Enlisted<'_, '_> {
     fn drop(&mut self) {
         self.withdraw();
+    }
+}
+
+/// The order in which the arms are looked at.
+fn order(arms: &mut [Numbered<'_>], biased: bool) {
+    if biased {
+        arms.sort_unstable_by_key(|arm| arm.index);
+    } else {
+        shuffle(arms);
     }
 }
 

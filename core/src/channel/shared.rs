@@ -31,7 +31,7 @@ use crate::{
     queue::{Claimed, Promised, WaitQueue, Wakers},
     sync::const_unless_loom,
 };
-use core::task::Waker;
+use core::{marker::PhantomData, mem, task::Waker};
 
 pub(super) struct Shared<T, B> {
     pub(super) buffer: B,
@@ -152,8 +152,10 @@ impl<T, B: Buffer<T>> Shared<T, B> {
     }
 
     /// The first in a line of a rendezvous who does not only watch.
-    pub(super) fn pop_serious(line: &mut WaitQueue<Seat<T>>) -> Option<Promised<Seat<T>>> {
-        line.pop_if(|seat| seat.kind != Kind::Look).map(Claimed::promise)
+    pub(super) fn pop_serious(&self, line: &mut WaitQueue<Seat<T>>) -> Option<Promised<Seat<T>>> {
+        let first = line.pop_if(|seat| seat.kind != Kind::Look)?;
+        self.buffer.met();
+        Some(first.promise())
     }
 
     /// Hands `value` to the first waiting receiver of a rendezvous. The wakers are to be called after the release.
@@ -166,7 +168,7 @@ impl<T, B: Buffer<T>> Shared<T, B> {
         if self.buffer.is_closed() {
             return Err(TrySendError::Disconnected(value));
         }
-        let Some(receiver) = Self::pop_serious(&mut lines.receivers) else { return Err(TrySendError::Full(value)) };
+        let Some(receiver) = self.pop_serious(&mut lines.receivers) else { return Err(TrySendError::Full(value)) };
         // SAFETY: claimed by us, not finished.
         unsafe { receiver.payload().replace(Some(value)) };
         wakers.push(receiver.finish());
@@ -200,7 +202,7 @@ impl<T, B: Buffer<T>> Shared<T, B> {
 
     /// Takes what the first waiting sender of a rendezvous has. The wakers are to be called after the release.
     pub(super) fn meet_sender(&self, lines: &mut Queues<T>, wakers: &mut Wakers) -> Met<T> {
-        let Some(sender) = Self::pop_serious(&mut lines.senders) else { return Met::Nobody };
+        let Some(sender) = self.pop_serious(&mut lines.senders) else { return Met::Nobody };
         if sender.payload().kind == Kind::Offer {
             return Met::Offer(sender);
         }
@@ -229,9 +231,7 @@ impl<T, B: Buffer<T>> Shared<T, B> {
 
     #[cold]
     fn drain(&self) {
-        while let Ok(value) = self.buffer.pop() {
-            drop(value); // user code, outside of the lock
-        }
+        drain(&self.buffer);
     }
 
     /// Visits the lines: does all that waiters wait for, or leaves it with who is there (C2).
@@ -362,6 +362,23 @@ impl<T, B: Buffer<T>> Shared<T, B> {
 struct Told {
     values: usize,
     places: usize,
+}
+
+/// Drops what is in `buffer`. If a value's drop panics, those behind it are leaked: another panic would abort the process.
+pub(super) fn drain<T, B: Buffer<T>>(buffer: &B) {
+    struct Leak<'a, T, B: Buffer<T>>(&'a B, PhantomData<T>);
+    impl<T, B: Buffer<T>> Drop for Leak<'_, T, B> {
+        fn drop(&mut self) {
+            while let Ok(value) = self.0.pop() {
+                mem::forget(value);
+            }
+        }
+    }
+    let leak = Leak(buffer, PhantomData);
+    while let Ok(value) = buffer.pop() {
+        drop(value);
+    }
+    drop(leak);
 }
 
 #[cfg(loom)]

@@ -15,12 +15,14 @@ use super::{
 use crate::{
     park::{self, Tick},
     spin::SpinMutex,
+    sync::atomic::{AtomicBool, Ordering::*},
 };
 
 pub struct Timer<T> {
     due: SpinMutex<Option<Due<T>>>,
     period: Option<Period<T>>,
     never: bool,
+    closed: AtomicBool,
 }
 
 pub(crate) struct Due<T> {
@@ -37,7 +39,7 @@ pub(crate) struct Period<T> {
 impl<T> Timer<T> {
     /// `None` as the first: never.
     pub(crate) fn new(first: Option<Due<T>>, period: Option<Period<T>>) -> Self {
-        Self { never: first.is_none(), due: SpinMutex::new(first), period }
+        Self { never: first.is_none(), due: SpinMutex::new(first), period, closed: AtomicBool::new(false) }
     }
 
     pub(crate) fn is_never(&self) -> bool {
@@ -55,6 +57,7 @@ impl<T> Buffer<T> for Timer<T> {
     fn pop(&self) -> Result<T, TryRecvError> {
         let mut due = self.due.lock();
         let now = match &*due {
+            None if self.is_closed() => return Err(TryRecvError::Disconnected),
             None => return Err(TryRecvError::Empty),
             Some(next) => match park::now() {
                 now if now < next.when => return Err(TryRecvError::Empty),
@@ -79,12 +82,15 @@ impl<T> Buffer<T> for Timer<T> {
 
     fn give_back(&self, _: usize) {}
 
+    /// Whatever is due is gone: nobody has sent it, so nobody loses it.
     fn close(&self) -> bool {
-        false
+        let mut due = self.due.lock();
+        *due = None;
+        !self.closed.swap(true, SeqCst)
     }
 
     fn is_closed(&self) -> bool {
-        false
+        self.closed.load(SeqCst)
     }
 
     fn capacity(&self) -> usize {
@@ -92,15 +98,23 @@ impl<T> Buffer<T> for Timer<T> {
     }
 
     fn len(&self) -> usize {
-        usize::from(self.may_pop())
+        usize::from(self.may_pop() && !self.is_closed())
     }
 
     fn may_pop(&self) -> bool {
-        self.due.lock().as_ref().is_some_and(|due| park::now() >= due.when)
+        self.due.lock().as_ref().map_or(self.is_closed(), |due| park::now() >= due.when)
     }
 
     fn may_push(&self) -> bool {
         false
+    }
+
+    fn pops(&self) -> usize {
+        self.due.lock().as_ref().map_or(usize::MAX, |due| due.when as usize)
+    }
+
+    fn pushes(&self) -> usize {
+        0
     }
 
     fn ripe_at(&self) -> Option<Tick> {
