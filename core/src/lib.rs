@@ -7,6 +7,7 @@
 //! | to …                                   | there is                                   | needs   |
 //! |----------------------------------------|--------------------------------------------|---------|
 //! | pass values                            | [`channel`]                                | `alloc` |
+//! | pass one value, once                   | [`channel::oneshot`]                       | `alloc` |
 //! | wait for the first of several channels | [`select!`]                                | `alloc` |
 //! | wait until a number of things are done | [`WaitGroup`]                              |         |
 //! | share data                             | [`Mutex`], [`RwLock`]                      |         |
@@ -65,6 +66,9 @@ mod rw_lock;
 pub mod channel;
 
 mod defer;
+
+#[cfg(all(test, feature = "std"))]
+mod test_support;
 
 pub use defer::Defer;
 pub use mutex::{Mutex, MutexGuard};

@@ -14,6 +14,8 @@
 //! the last sender or the last receiver goes. Then sends give their values back, and receivers get what is left before
 //! they hear of it. Closing twice is fine.
 //!
+//! For one value there is [`oneshot`].
+//!
 //! Waiters are served first come, first served. A waiting receiver gets its value straight from the sender.
 //!
 //! A wait parks the caller in its own way (see [`park`]): a green thread, an OS thread, a bare CPU. All of
@@ -27,6 +29,7 @@
 #[allow(dead_code)] // until the channels move onto it
 mod buffer;
 mod error;
+pub mod oneshot;
 mod select;
 mod shared;
 
