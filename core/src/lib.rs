@@ -11,6 +11,7 @@
 //! | wait for the first of several channels | [`select!`]                                | `alloc` |
 //! | wait until a number of things are done | [`WaitGroup`]                              |         |
 //! | share data                             | [`Mutex`], [`RwLock`]                      |         |
+//! | share the latest value                 | [`Watch`], [`channel::watch`]              |         |
 //! | share data for a few instructions      | [`SpinMutex`]                              |         |
 //! | do something when a scope ends         | [`defer!`]                                 |         |
 //! | plug in a scheduler                    | [`park::install`]                          |         |
@@ -55,12 +56,15 @@ mod spin;
 pub mod park;
 
 mod queue;
+mod sleeper;
 mod turn;
 
 mod wait_group;
 
 mod mutex;
 mod rw_lock;
+
+mod watch;
 
 #[cfg(feature = "alloc")]
 pub mod channel;
@@ -75,6 +79,7 @@ pub use mutex::{Mutex, MutexGuard};
 pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use spin::{SpinMutex, SpinMutexGuard};
 pub use wait_group::{DoneOnDrop, WaitGroup};
+pub use watch::{Watch, WatchChanged, Watcher};
 
 /// Go's name for [`RwLock`].
 pub type RwMutex<T> = RwLock<T>;

@@ -14,7 +14,7 @@
 //! the last sender or the last receiver goes. Then sends give their values back, and receivers get what is left before
 //! they hear of it. Closing twice is fine.
 //!
-//! For one value there is [`oneshot`].
+//! For one value there is [`oneshot`], for the latest of many [`watch`].
 //!
 //! Waiters are served first come, first served. A waiting receiver gets its value straight from the sender.
 //!
@@ -32,6 +32,7 @@ mod error;
 pub mod oneshot;
 mod select;
 mod shared;
+pub mod watch;
 
 pub use error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
 #[doc(hidden)]
