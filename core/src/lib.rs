@@ -8,6 +8,7 @@
 //! |----------------------------------------|--------------------------------------------|---------|
 //! | pass values                            | [`channel`]                                | `alloc` |
 //! | pass one value, once                   | [`channel::oneshot`]                       | `alloc` |
+//! | pass each value to all                 | [`channel::broadcast`]                     | `alloc` |
 //! | wait for the first of several channels | [`select!`]                                | `alloc` |
 //! | wait until a number of things are done | [`WaitGroup`]                              |         |
 //! | share data                             | [`Mutex`], [`RwLock`]                      |         |

@@ -123,6 +123,9 @@ impl<S: HasSleepers> Drop for Sleeper<'_, S> {
 
 /// Gives the lock back and wakes all who are in line now; not those who join while this runs.
 pub(crate) fn wake_all<'a, S: HasSleepers>(lock: &'a SpinMutex<S>, mut state: SpinMutexGuard<'a, S>) {
+    if state.sleepers().is_empty() {
+        return;
+    }
     let line = state.sleepers().line();
     loop {
         let mut wakers = Wakers::new();

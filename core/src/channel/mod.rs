@@ -14,7 +14,7 @@
 //! the last sender or the last receiver goes. Then sends give their values back, and receivers get what is left before
 //! they hear of it. Closing twice is fine.
 //!
-//! For one value there is [`oneshot`], for the latest of many [`watch`].
+//! For one value there is [`oneshot`], for the latest of many [`watch`], for every value to everybody [`broadcast`].
 //!
 //! Waiters are served first come, first served. A waiting receiver gets its value straight from the sender.
 //!
@@ -26,6 +26,7 @@
 //! Each operation takes a spin lock for a few dozen instructions. The `try_` calls never sleep, but may spin while
 //! another thread is inside: they are not for interrupt handlers.
 
+pub mod broadcast;
 #[allow(dead_code)] // until the channels move onto it
 mod buffer;
 mod error;
