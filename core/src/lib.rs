@@ -7,9 +7,12 @@
 //! | to …                                   | there is                                   | needs   |
 //! |----------------------------------------|--------------------------------------------|---------|
 //! | pass values                            | [`channel`]                                | `alloc` |
+//! | pass one value, once                   | [`channel::oneshot`]                       | `alloc` |
+//! | pass each value to all                 | [`channel::broadcast`]                     | `alloc` |
 //! | wait for the first of several channels | [`select!`]                                | `alloc` |
 //! | wait until a number of things are done | [`WaitGroup`]                              |         |
 //! | share data                             | [`Mutex`], [`RwLock`]                      |         |
+//! | share the latest value                 | [`Watch`], [`channel::watch`]              |         |
 //! | share data for a few instructions      | [`SpinMutex`]                              |         |
 //! | do something when a scope ends         | [`defer!`]                                 |         |
 //! | plug in a scheduler                    | [`park::install`]                          |         |
@@ -54,6 +57,7 @@ mod spin;
 pub mod park;
 
 mod queue;
+mod sleeper;
 mod turn;
 
 mod wait_group;
@@ -61,16 +65,22 @@ mod wait_group;
 mod mutex;
 mod rw_lock;
 
+mod watch;
+
 #[cfg(feature = "alloc")]
 pub mod channel;
 
 mod defer;
+
+#[cfg(all(test, feature = "std"))]
+mod test_support;
 
 pub use defer::Defer;
 pub use mutex::{Mutex, MutexGuard};
 pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use spin::{SpinMutex, SpinMutexGuard};
 pub use wait_group::{DoneOnDrop, WaitGroup};
+pub use watch::{Watch, WatchChanged, Watcher};
 
 /// Go's name for [`RwLock`].
 pub type RwMutex<T> = RwLock<T>;

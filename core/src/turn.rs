@@ -35,6 +35,7 @@ pub struct Turn {
     /// |           |                  |            | waiter's writes, which were made before it was taken to enlist |
     /// | `finish`  | Release          | `outcome`  | the waiter sees the moved value                               |
     /// | `outcome` | Acquire          | `finish`   | the same, and the waiter's next writes stay behind U3         |
+    /// | `renew`   | Relaxed          | nothing    | U1: the lock under which the waiter enlists again brings it   |
     state: AtomicUsize,
     waker: UnsafeCell<Option<Waker>>,
 }
@@ -91,6 +92,26 @@ impl Turn {
             }
         });
         true
+    }
+
+    /// Leaves `waker` in the place of the one that is there, which comes back: it is not to be dropped under a lock.
+    ///
+    /// # Safety
+    ///
+    /// As for [`arm`](Self::arm).
+    pub(crate) unsafe fn rearm(&self, waker: Waker) -> Option<Waker> {
+        // SAFETY: as in `arm`.
+        self.waker.with_mut(|cell| unsafe { (*cell).replace(waker) })
+    }
+
+    /// Whether the waker that is there wakes the same task as `waker`, so that it need not be replaced.
+    ///
+    /// # Safety
+    ///
+    /// As for [`arm`](Self::arm).
+    pub(crate) unsafe fn is_armed_with(&self, waker: &Waker) -> bool {
+        // SAFETY: as in `arm`.
+        self.waker.with(|cell| unsafe { (*cell).as_ref().is_some_and(|armed| armed.will_wake(waker)) })
     }
 
     /// Takes the right to end this sleep. One caller gets it.

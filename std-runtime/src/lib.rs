@@ -74,8 +74,8 @@ mod deadlock;
 mod wait_group;
 
 pub use greenlight_core::{
-    Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, RwMutex, SpinMutex, SpinMutexGuard, channel, defer,
-    park, select, select_biased,
+    Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, RwMutex, SpinMutex, SpinMutexGuard, Watch,
+    WatchChanged, Watcher, channel, defer, park, select, select_biased,
 };
 pub use join::JoinHandle;
 pub use runtime::{Builder, Runtime};

@@ -15,6 +15,8 @@
 //! the last sender or the last receiver goes. Then sends give their values back, and receivers get what is left before
 //! they hear of it. Closing twice is fine.
 //!
+//! For one value there is [`oneshot`], for the latest of many [`watch`], for every value to everybody [`broadcast`].
+//!
 //! Waiters are served first come, first served. A waiting receiver gets its value straight from the sender.
 //!
 //! A wait parks the caller in its own way (see [`park`](crate::park)): a green thread, an OS thread, a bare CPU; a future waits by its
@@ -35,6 +37,7 @@
 //!   `try_recv` that meets a select which was chosen to send waits for the value to be made.
 
 mod arms;
+pub mod broadcast;
 mod buffer;
 #[cfg(feature = "std")]
 mod clock;
@@ -44,6 +47,7 @@ mod flavor;
 mod future;
 mod lines;
 mod macros;
+pub mod oneshot;
 mod padded;
 mod queue;
 mod receiver;
@@ -54,6 +58,7 @@ mod sender;
 mod shared;
 mod timer;
 mod wait;
+pub mod watch;
 
 #[doc(inline)]
 pub use crate::{select, select_biased};
