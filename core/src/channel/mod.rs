@@ -27,6 +27,8 @@
 #[allow(dead_code)] // until the channels move onto it
 mod buffer;
 mod error;
+#[allow(dead_code)]
+mod segments;
 mod select;
 mod shared;
 
