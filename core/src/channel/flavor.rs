@@ -3,16 +3,16 @@
 use super::{
     buffer::Buffer,
     error::{TryRecvError, TrySendError},
-    queue::Queue,
     rendezvous::Rendezvous,
     ring::Ring,
+    segments::Segments,
     timer::Timer,
 };
 use crate::park::Tick;
 
 pub enum Flavor<T> {
     Ring(Ring<T>),
-    Unbounded(Queue<T>),
+    Unbounded(Segments<T>),
     Rendezvous(Rendezvous<T>),
     Timer(Timer<T>),
 }

@@ -49,10 +49,10 @@ mod lines;
 mod macros;
 pub mod oneshot;
 mod padded;
-mod queue;
 mod receiver;
 mod rendezvous;
 mod ring;
+mod segments;
 mod select;
 mod sender;
 mod shared;
@@ -120,7 +120,7 @@ pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
 /// assert_eq!(rx.len(), 1000);
 /// ```
 pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
-    halves(Flavor::Unbounded(queue::Queue::new()))
+    halves(Flavor::Unbounded(segments::Segments::new()))
 }
 
 /// A receiver for which nothing ever comes: an arm of a `select!` that is switched off. Go's nil channel.
