@@ -4,6 +4,8 @@ use greenlight::{
     Runtime,
     channel::{Sender, bounded},
 };
+pub mod linearizability;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

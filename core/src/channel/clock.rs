@@ -6,6 +6,7 @@ use super::{
     timer::{Due, Period, Timer},
 };
 use crate::park;
+use alloc::boxed::Box;
 use std::time::{Duration, Instant};
 
 /// A channel that delivers one message `limit` from now: the instant at which it is due. Then nothing comes any more.
@@ -70,5 +71,5 @@ pub fn tick(period: Duration) -> Receiver<Instant> {
 fn timer(first: Instant, period: Option<Period<Instant>>) -> Receiver<Instant> {
     let due = park::deadline_after(first.saturating_duration_since(Instant::now()));
     let due = due.map(|when| Due { when, message: first });
-    Receiver { channel: Channel::new(Flavor::Timer(Timer::new(due, period))) }
+    Receiver { channel: Channel::new(Flavor::Timer(Box::new(Timer::new(due, period)))) }
 }

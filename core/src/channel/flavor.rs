@@ -9,12 +9,14 @@ use super::{
     timer::Timer,
 };
 use crate::park::Tick;
+use alloc::boxed::Box;
 
 pub enum Flavor<T> {
     Ring(Ring<T>),
     Unbounded(Segments<T>),
     Rendezvous(Rendezvous<T>),
-    Timer(Timer<T>),
+    /// Boxed: it holds a message, and every channel would be as large.
+    Timer(Box<Timer<T>>),
 }
 
 /// The same call to whatever buffer it is.

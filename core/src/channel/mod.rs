@@ -78,7 +78,7 @@ pub use select::{Arm, Limit};
 pub use sender::Sender;
 
 use crate::sync::atomic::AtomicUsize;
-use alloc::sync::Arc;
+use alloc::{boxed::Box, sync::Arc};
 use buffer::Buffer;
 use flavor::Flavor;
 use shared::Shared;
@@ -132,7 +132,7 @@ pub fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
 /// assert!(rx.try_recv().unwrap_err().is_empty());
 /// ```
 pub fn never<T>() -> Receiver<T> {
-    Receiver { channel: Channel::new(Flavor::Timer(timer::Timer::new(None, None))) }
+    Receiver { channel: Channel::new(Flavor::Timer(Box::new(timer::Timer::new(None, None)))) }
 }
 
 fn halves<T>(flavor: Flavor<T>) -> (Sender<T>, Receiver<T>) {

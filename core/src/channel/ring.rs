@@ -79,11 +79,12 @@ impl<T> Ring<T> {
         assert!(capacity > 0, "a ring holds at least one value");
         let mark = (capacity + 1).checked_next_power_of_two().filter(|mark| *mark <= usize::MAX / 8);
         let Some(mark) = mark else { panic!("a channel for {capacity} values does not fit in memory") };
-        let slot = |stamp| Slot { stamp: AtomicUsize::new(stamp), value: UnsafeCell::new(MaybeUninit::uninit()) };
+        let fits = capacity.checked_mul(size_of::<Slot<T>>()).is_some_and(|bytes| bytes <= isize::MAX as usize);
+        assert!(fits, "a channel for {capacity} values does not fit in memory");
         Self {
             head: Padded(AtomicUsize::new(0)),
             tail: Padded(AtomicUsize::new(0)),
-            slots: (0..capacity).map(slot).collect(),
+            slots: new_slots(capacity),
             mark,
             lap: mark * 2,
         }
@@ -168,6 +169,24 @@ impl<T> Ring<T> {
             head = now;
         }
     }
+}
+
+/// Free slots, made where they stay: a large value's would not fit on the stack.
+#[cfg(not(loom))]
+fn new_slots<T>(capacity: usize) -> Box<[Slot<T>]> {
+    let mut slots = Box::<[Slot<T>]>::new_uninit_slice(capacity);
+    for (stamp, slot) in slots.iter_mut().enumerate() {
+        // SAFETY: within the slot; the cell needs no value.
+        unsafe { (&raw mut (*slot.as_mut_ptr()).stamp).write(AtomicUsize::new(stamp)) };
+    }
+    // SAFETY: every stamp is written, and a cell of `MaybeUninit` may hold anything.
+    unsafe { slots.assume_init() }
+}
+
+#[cfg(loom)]
+fn new_slots<T>(capacity: usize) -> Box<[Slot<T>]> {
+    let slot = |stamp| Slot { stamp: AtomicUsize::new(stamp), value: UnsafeCell::new(MaybeUninit::uninit()) };
+    (0..capacity).map(slot).collect()
 }
 
 impl<T> Buffer<T> for Ring<T> {

@@ -217,7 +217,7 @@ impl<T, B: Buffer<T>> Shared<T, B> {
     pub(super) fn close(&self) -> bool {
         let first = self.buffer.close();
         if first {
-            self.settle();
+            self.pass_on();
         }
         first
     }
@@ -369,16 +369,21 @@ pub(super) fn drain<T, B: Buffer<T>>(buffer: &B) {
     struct Leak<'a, T, B: Buffer<T>>(&'a B, PhantomData<T>);
     impl<T, B: Buffer<T>> Drop for Leak<'_, T, B> {
         fn drop(&mut self) {
-            while let Ok(value) = self.0.pop() {
-                mem::forget(value);
-            }
+            while take_one(self.0, mem::forget) {}
         }
     }
     let leak = Leak(buffer, PhantomData);
-    while let Ok(value) = buffer.pop() {
-        drop(value);
+    while take_one(buffer, drop) {}
+    mem::forget(leak);
+}
+
+/// False if nothing was there. Without a look at the length first, an empty channel of large values would want a large stack.
+fn take_one<T, B: Buffer<T>>(buffer: &B, end: fn(T)) -> bool {
+    #[inline(never)]
+    fn pop<T, B: Buffer<T>>(buffer: &B, end: fn(T)) -> bool {
+        buffer.pop().map(end).is_ok()
     }
-    drop(leak);
+    buffer.len() > 0 && pop(buffer, end)
 }
 
 #[cfg(loom)]
