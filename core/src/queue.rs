@@ -334,7 +334,7 @@ impl Drop for Wakers {
         struct Rest<'a>(core::slice::Iter<'a, MaybeUninit<Waker>>);
         impl Rest<'_> {
             fn wake(&mut self) {
-                while let Some(waker) = self.0.next() {
+                for waker in self.0.by_ref() {
                     // SAFETY: one of the first `len`, and passed over once.
                     unsafe { waker.assume_init_read() }.wake();
                 }

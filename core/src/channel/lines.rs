@@ -224,17 +224,17 @@ impl<T> DerefMut for Held<'_, T> {
 }
 
 impl<'a, T> Held<'a, T> {
+    fn flags(&self) -> usize {
+        (if self.receivers.is_empty() { 0 } else { RECEIVERS }) | (if self.senders.is_empty() { 0 } else { SENDERS })
+    }
+
     /// Gives the lock back, unless somebody left work: then it stays, and the work is the caller's.
     #[inline]
     pub(super) fn release(self) -> Option<Self> {
+        let flags = self.flags();
         let Self { lines, mut word, queues } = self;
-        let flags = {
-            // Ends here, before the lock is given back: the model checker watches how long an access lasts.
-            let queues = queues;
-            // SAFETY: N1.
-            let Queues { receivers, senders } = unsafe { &*queues.deref() };
-            (if receivers.is_empty() { 0 } else { RECEIVERS }) | (if senders.is_empty() { 0 } else { SENDERS })
-        };
+        #[allow(clippy::drop_non_drop)] // the model checker watches how long an access lasts
+        drop(queues);
         loop {
             let locked = word | LOCKED;
             let Err(now) = lines.word.compare_exchange(locked, flags | (word & DISCARD), SeqCst, Acquire) else {

@@ -87,7 +87,7 @@ use shared::Shared;
 ///
 /// # Panics
 ///
-/// If `capacity` values do not fit in memory's address space.
+/// If `capacity` values, and a word for each, do not fit in memory's address space.
 ///
 /// # Examples
 ///

@@ -241,7 +241,7 @@ impl<T> Limbo<T> {
     }
 
     /// How many segments there are.
-    #[cfg(test)]
+    #[cfg(all(test, any(loom, feature = "std")))]
     pub(super) fn live(&self) -> usize {
         self.live.load(Relaxed)
     }
@@ -252,7 +252,7 @@ impl<T> Limbo<T> {
         self.list.fetch_add(0, SeqCst);
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, any(loom, feature = "std")))]
     pub(super) fn is_empty(&self) -> bool {
         self.list.load(SeqCst) == 0
     }
