@@ -11,35 +11,6 @@ fn sorted(mut values: Vec<u32>) -> Vec<u32> {
     values
 }
 
-/// Two senders meet one receiver with nothing in between: both values arrive, both senders return.
-#[test]
-fn channel_rendezvous_two_senders() {
-    loom::model(|| {
-        let (tx, rx) = bounded(0);
-        let senders: Vec<_> = (0..2)
-            .map(|i| {
-                let tx = tx.clone();
-                thread::spawn(move || tx.send(i).unwrap())
-            })
-            .collect();
-        assert_eq!(sorted(vec![rx.recv().unwrap(), rx.recv().unwrap()]), [0, 1]);
-        senders.into_iter().for_each(|sender| sender.join().unwrap());
-        assert!(rx.try_recv().unwrap_err().is_empty());
-    });
-}
-
-/// A full buffer: the receiver moves the waiting sender's value in, and order is kept.
-#[test]
-fn channel_full_buffer_keeps_order() {
-    loom::model(|| {
-        let (tx, rx) = bounded(1);
-        let sender = thread::spawn(move || (0..3).for_each(|i| tx.send(i).unwrap()));
-        assert_eq!((rx.recv(), rx.recv(), rx.recv()), (Ok(0), Ok(1), Ok(2)));
-        sender.join().unwrap();
-        assert_eq!(rx.recv(), Err(RecvError));
-    });
-}
-
 /// What the sender wrote before the send, the receiver sees. Fails if `finish` or `outcome` is Relaxed.
 #[test]
 fn channel_hand_over_is_seen() {
@@ -81,20 +52,6 @@ fn channel_close_meets_send() {
     });
 }
 
-/// The last sender goes while a receiver waits.
-#[test]
-fn channel_drop_wakes_receiver() {
-    loom::model(|| {
-        let (tx, rx) = bounded::<u32>(1);
-        let other = tx.clone();
-        let dropper = thread::spawn(move || drop(other));
-        let sender = thread::spawn(move || tx.send(1).unwrap());
-        assert_eq!(rx.iter().collect::<Vec<_>>(), [1]);
-        dropper.join().unwrap();
-        sender.join().unwrap();
-    });
-}
-
 /// Two selects over the same two channels, each sending on one and receiving on the other: they meet once, on one
 /// channel, and neither sleeps on.
 #[test]
@@ -121,37 +78,82 @@ fn select_meets_select() {
     });
 }
 
-/// A select over two channels, each with a sender: one value is taken, the other is still there.
+/// A receiver that goes to sleep while a value is pushed hears of it (C1), and sees it.
 #[test]
-fn select_takes_one_and_leaves_the_other() {
+fn channel_push_meets_a_receiver_going_to_sleep() {
     loom::model(|| {
-        let (a_tx, a_rx) = bounded::<u32>(1);
-        let (b_tx, b_rx) = bounded::<u32>(1);
-        let a = thread::spawn(move || a_tx.send(1).unwrap());
-        let b = thread::spawn(move || b_tx.send(2).unwrap());
-        let first = crate::select! {
-            recv(a_rx) -> got => got.unwrap(),
-            recv(b_rx) -> got => got.unwrap(),
+        let (tx, rx) = bounded(1);
+        let sender = {
+            let tx = tx.clone();
+            thread::spawn(move || tx.try_send(7).unwrap())
         };
-        let second = if first == 1 { b_rx.recv() } else { a_rx.recv() };
-        assert_eq!(first + second.unwrap(), 3);
-        a.join().unwrap();
-        b.join().unwrap();
+        assert_eq!(rx.recv(), Ok(7));
+        sender.join().unwrap();
     });
 }
 
-/// A wait that is given up (its hook unwound) takes its node out while a sender may be coming: the sender's value is in
-/// the slot, or still with the sender's next receiver.
+/// A sender that goes to sleep while room is made hears of it.
 #[test]
-fn channel_withdrawn_receiver_leaves_no_trace() {
+fn channel_pop_meets_a_sender_going_to_sleep() {
+    loom::model(|| {
+        let (tx, rx) = bounded(1);
+        tx.try_send(1).unwrap();
+        let receiver = {
+            let rx = rx.clone();
+            thread::spawn(move || rx.try_recv().unwrap())
+        };
+        tx.send(2).unwrap();
+        assert_eq!((receiver.join().unwrap(), rx.try_recv()), (1, Ok(2)));
+    });
+}
+
+/// A receiver that goes to sleep while the channel is closed hears of it.
+#[test]
+fn channel_close_meets_a_receiver_going_to_sleep() {
     loom::model(|| {
         let (tx, rx) = bounded::<u32>(1);
+        let closer = thread::spawn(move || drop(tx));
+        assert_eq!(rx.recv(), Err(RecvError));
+        closer.join().unwrap();
+    });
+}
+
+/// One value, one sender, one receiver, nothing in between.
+#[test]
+fn channel_rendezvous() {
+    loom::model(|| {
+        let (tx, rx) = bounded(0);
+        let sender = thread::spawn(move || tx.send(7).unwrap());
+        assert_eq!(rx.recv(), Ok(7));
+        sender.join().unwrap();
+    });
+}
+
+/// The same through the segments.
+#[test]
+fn channel_unbounded_push_meets_a_receiver_going_to_sleep() {
+    loom::model(|| {
+        let (tx, rx) = unbounded();
         let sender = {
             let tx = tx.clone();
-            thread::spawn(move || tx.send(1).unwrap())
+            thread::spawn(move || tx.try_send(7).unwrap())
         };
-        let taken = wait::poll_once_and_end(&rx.channel.shared);
+        assert_eq!(rx.recv(), Ok(7));
         sender.join().unwrap();
-        assert_eq!(taken.is_some(), rx.try_recv().is_err(), "the value is in exactly one place");
+    });
+}
+
+/// A select that receives goes to sleep while a value is pushed.
+#[test]
+fn select_going_to_sleep_meets_a_push() {
+    loom::model(|| {
+        let (tx, rx) = bounded(1);
+        let sender = {
+            let tx = tx.clone();
+            thread::spawn(move || tx.try_send(7).unwrap())
+        };
+        let got = crate::select! { recv(rx) -> got => got };
+        assert_eq!(got, Ok(7));
+        sender.join().unwrap();
     });
 }

@@ -20,6 +20,7 @@
 //! * S4  A send is chosen before its value exists: what it has then is a token (`arms.rs`), for a place in the buffer, or for a
 //!   waiting receiver. The token is redeemed by the value, or given back.
 
+use super::wait::Rounds;
 use crate::{
     park::{self, Tick, Why, random},
     queue::Wakers,
@@ -32,9 +33,6 @@ use core::{
     task::{Poll, Waker},
     time::Duration,
 };
-
-/// How many looks a value that is on its way is worth before the select lets others run.
-const LOOKS: u32 = if cfg!(loom) { 0 } else { 128 };
 
 /// How long [`run`] waits.
 #[doc(hidden)]
@@ -166,7 +164,7 @@ impl Drop for Told<'_, '_> {
 
 fn choose(told: &mut Told<'_, '_>, limit: Limit, biased: bool, site: &'static Location<'static>) -> Option<usize> {
     let mut deadline = None;
-    let mut first = true;
+    let (mut first, mut turns) = (true, 0);
     loop {
         order(told.arms, biased);
         if let Some(index) = attempt(told.arms) {
@@ -194,6 +192,7 @@ fn choose(told: &mut Told<'_, '_>, limit: Limit, biased: bool, site: &'static Lo
                 return Some(index);
             }
             told.index = Some(index);
+            spin(&mut turns); // what it was told of is on its way, or gone
         }
     }
 }
@@ -306,29 +305,22 @@ fn enlist(arms: &mut [Numbered<'_>], turn: &Turn, waker: &Waker) -> Entry {
 
 /// The look after the enlisting (C1 in `shared.rs`). True once the sleep has ended.
 fn look(arms: &mut [Numbered<'_>], turn: &Turn, waker: &Waker) -> bool {
-    let mut spins = 0;
-    for looks in 0.. {
-        if turn.outcome().is_some() {
-            return true;
-        }
+    let mut rounds = Rounds::new();
+    loop {
         let mut promising = false;
         for Numbered { arm, .. } in arms.iter_mut() {
+            if turn.outcome().is_some() {
+                return true;
+            }
             promising |= arm.look();
         }
         if turn.outcome().is_some() {
             return true;
         }
-        if !promising {
-            break;
-        }
-        spin(&mut spins);
-        if looks >= LOOKS {
-            // On its way for so long: its thread is on no CPU. Let others run, and come back.
-            waker.wake_by_ref();
-            break;
+        if !promising || rounds.are_too_many(waker) {
+            return false;
         }
     }
-    false
 }
 
 /// The arms while they may be enlisted; takes them out also if the hook unwinds.

@@ -29,8 +29,29 @@ use core::{
     task::{Poll, Waker},
 };
 
-/// How many looks a value that is on its way in or out is worth before the waiter lets others run.
-const LOOKS: u32 = if cfg!(loom) { 0 } else { 128 };
+/// How often somebody looks for a value that is on its way in or out before he lets others run: whoever is about to finish it is
+/// then on no CPU.
+pub(super) struct Rounds {
+    left: u32,
+    turn: u32,
+}
+
+impl Rounds {
+    pub(super) fn new() -> Self {
+        Self { left: if cfg!(loom) { 0 } else { 128 }, turn: 0 }
+    }
+
+    /// After a look in vain. True if it is time to let others run: then the waker is woken, so that the look is taken up again.
+    pub(super) fn are_too_many(&mut self, waker: &Waker) -> bool {
+        spin(&mut self.turn);
+        if self.left > 0 {
+            self.left -= 1;
+            return false;
+        }
+        waker.wake_by_ref();
+        true
+    }
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -123,6 +144,7 @@ impl<'a, T, B: Buffer<T>> Wait<'a, T, B> {
     /// P1.
     pub(super) unsafe fn poll_recv(&self, waker: &Waker) -> Poll<Result<T, TryRecvError>> {
         let shared = self.shared;
+        let mut rounds = Rounds::new();
         loop {
             if self.stage.get() == Stage::Enlisted {
                 if self.turn.outcome().is_none() && !self.look(waker) {
@@ -134,6 +156,9 @@ impl<'a, T, B: Buffer<T>> Wait<'a, T, B> {
                     return Poll::Ready(Ok(value));
                 }
                 self.stage.set(Stage::Again);
+                if rounds.are_too_many(waker) {
+                    return Poll::Pending;
+                }
             }
             match shared.try_recv() {
                 Err(TryRecvError::Empty) => {}
@@ -172,6 +197,7 @@ impl<'a, T, B: Buffer<T>> Wait<'a, T, B> {
     /// P1.
     pub(super) unsafe fn poll_send(&self, waker: &Waker) -> Poll<Result<(), SendError<T>>> {
         let shared = self.shared;
+        let mut rounds = Rounds::new();
         loop {
             if self.stage.get() == Stage::Enlisted && self.turn.outcome().is_none() && !self.look(waker) {
                 return Poll::Pending;
@@ -183,6 +209,11 @@ impl<'a, T, B: Buffer<T>> Wait<'a, T, B> {
             };
             if self.stage.get() == Stage::Enlisted {
                 self.stage.set(Stage::Again);
+                if rounds.are_too_many(waker) {
+                    // SAFETY: as above.
+                    unsafe { self.waiter.payload.replace(Some(value)) };
+                    return Poll::Pending;
+                }
             }
             let value = match shared.try_send(value) {
                 Err(TrySendError::Full(value)) => value,
@@ -238,8 +269,8 @@ impl<'a, T, B: Buffer<T>> Wait<'a, T, B> {
     /// The look after the enlisting (C1): settles while there seems to be something to do. True once a peer, or the settling,
     /// has ended the wait.
     fn look(&self, waker: &Waker) -> bool {
-        let mut turn = 0;
-        for looks in 0.. {
+        let mut rounds = Rounds::new();
+        loop {
             let promising = match self.side {
                 Side::Send => self.shared.buffer.may_push(),
                 Side::Receive => self.shared.buffer.may_pop(),
@@ -250,17 +281,10 @@ impl<'a, T, B: Buffer<T>> Wait<'a, T, B> {
             if self.turn.outcome().is_some() {
                 return true;
             }
-            if !promising {
-                break;
-            }
-            spin(&mut turn);
-            if looks >= LOOKS {
-                // On its way for so long: its thread is on no CPU. Let others run, and come back.
-                waker.wake_by_ref();
-                break;
+            if !promising || rounds.are_too_many(waker) {
+                return false;
             }
         }
-        false
     }
 
     /// A future may be polled by another task than before: the news is to go to the last one.
