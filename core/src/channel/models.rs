@@ -4,11 +4,13 @@
 
 use super::*;
 use loom::thread;
-use std::{vec, vec::Vec};
+use std::vec::Vec;
 
-fn sorted(mut values: Vec<u32>) -> Vec<u32> {
-    values.sort_unstable();
-    values
+/// A model too large for the usual number of preemptions.
+fn model_within(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = builder.preemption_bound.map(|bound| bound.min(preemptions));
+    builder.check(model);
 }
 
 /// What the sender wrote before the send, the receiver sees. Fails if `finish` or `outcome` is Relaxed.
@@ -155,5 +157,66 @@ fn select_going_to_sleep_meets_a_push() {
         let got = crate::select! { recv(rx) -> got => got };
         assert_eq!(got, Ok(7));
         sender.join().unwrap();
+    });
+}
+
+/// A full buffer: the receiver moves the waiting sender's value in, and order is kept.
+#[test]
+fn channel_full_buffer_keeps_order() {
+    model_within(1, || {
+        let (tx, rx) = bounded(1);
+        let sender = thread::spawn(move || (0..3).for_each(|i| tx.send(i).unwrap()));
+        assert_eq!((rx.recv(), rx.recv(), rx.recv()), (Ok(0), Ok(1), Ok(2)));
+        sender.join().unwrap();
+        assert_eq!(rx.recv(), Err(RecvError));
+    });
+}
+
+/// The last sender goes while a receiver waits.
+#[test]
+fn channel_drop_wakes_receiver() {
+    model_within(2, || {
+        let (tx, rx) = bounded::<u32>(1);
+        let other = tx.clone();
+        let dropper = thread::spawn(move || drop(other));
+        let sender = thread::spawn(move || tx.send(1).unwrap());
+        assert_eq!(rx.iter().collect::<Vec<_>>(), [1]);
+        dropper.join().unwrap();
+        sender.join().unwrap();
+    });
+}
+
+/// A wait that is given up (its hook unwound) takes its node out while a sender may be coming: the sender's value is in
+/// the slot, or still with the sender's next receiver.
+#[test]
+fn channel_withdrawn_receiver_leaves_no_trace() {
+    loom::model(|| {
+        let (tx, rx) = bounded::<u32>(1);
+        let sender = {
+            let tx = tx.clone();
+            thread::spawn(move || tx.send(1).unwrap())
+        };
+        let taken = wait::poll_once_and_end(&rx.channel.shared);
+        sender.join().unwrap();
+        assert_eq!(taken.is_some(), rx.try_recv().is_err(), "the value is in exactly one place");
+    });
+}
+
+/// A select over two channels, each with a sender: one value is taken, the other is still there.
+#[test]
+fn select_takes_one_and_leaves_the_other() {
+    model_within(1, || {
+        let (a_tx, a_rx) = bounded::<u32>(1);
+        let (b_tx, b_rx) = bounded::<u32>(1);
+        let a = thread::spawn(move || a_tx.send(1).unwrap());
+        let b = thread::spawn(move || b_tx.send(2).unwrap());
+        let first = crate::select! {
+            recv(a_rx) -> got => got.unwrap(),
+            recv(b_rx) -> got => got.unwrap(),
+        };
+        let second = if first == 1 { b_rx.recv() } else { a_rx.recv() };
+        assert_eq!(first + second.unwrap(), 3);
+        a.join().unwrap();
+        b.join().unwrap();
     });
 }
