@@ -29,20 +29,34 @@
 //!   panic.
 //! * [`run`] and [`#[greenlight::main]`](main) make the program itself a green thread. When it returns the process ends,
 //!   whatever else still runs. `go` and everything that waits work from plain OS threads, too.
-//! * [`channel`]: `bounded(0)`, `bounded(n)`, `unbounded()`, with `close` and iteration; [`select!`] over several.
+//! * [`channel`]: `bounded(0)`, `bounded(n)`, `unbounded()`, `after` and `tick`, with `close`, iteration and futures;
+//!   [`select!`] over several. For one value `channel::oneshot`, for the latest `channel::watch`, for every value to
+//!   everybody `channel::broadcast`.
 //! * [`WaitGroup`], [`Mutex`], [`RwLock`], [`defer!`].
 //! * [`sleep`] and the calls with a time limit wait on a timer of the runtime.
 //! * A program in which everybody waits for everybody is told so, with a line for each green thread, and exit code 2.
 //!
 //! # What a green thread may do
 //!
-//! Everything that an OS thread may. It has a stack of 256 KiB of its own, of which only touched pages cost memory; when
-//! that overflows, the program ends with a message that names the green thread.
+//! What an OS thread may, but for what follows. It has a stack of 256 KiB of its own, of which only touched pages cost memory;
+//! when that overflows, the program ends with a message that names the green thread. A value is moved several times on its
+//! way through a call, and without optimisation each move is a copy of its own on the stack: box what is larger than a few
+//! KiB, values sent and closures alike.
 //!
 //! Once it has started, a green thread stays on one OS thread: thread-locals, `Rc`, `RefCell` borrows and guards that are
 //! not `Send` stay valid across anything that waits. It shares those thread-locals with the other green threads of that
 //! worker. So code that counts on strict nesting of a thread-local's value (set, call, set back) must not wait in
 //! between.
+//!
+//! **The initialiser of a lazy `thread_local!` must not wait.** While it is parked, another green thread of the worker may
+//! use the same thread-local and initialise it again; the standard library relies on that not happening, so it would be
+//! undefined behaviour. No library can see it coming. (A `const` initialiser cannot wait.)
+//!
+//! A green thread that never waits keeps its worker from the others: a loop that polls `try_recv` should
+//! [`yield_now`].
+//!
+//! A `Drop` that waits while a panic unwinds stops its whole worker meanwhile, since the OS thread counts as panicking: it must
+//! not wait for a green thread of its own worker.
 //!
 //! A call that blocks the OS thread (reading a file, `std::sync::Mutex`, `std::thread::sleep`) stops the other green
 //! threads of its worker meanwhile. Never wait for another green thread that way.
@@ -107,7 +121,8 @@ use std::{panic::Location, time::Duration};
 ///
 /// # Panics
 ///
-/// If there is no memory for another stack; `f` is dropped. A panic *of* `f` ends that green thread only: the panic hook
+/// If there is no memory for another stack; `f` is dropped. `f` runs on a stack of 256 KiB: box what it captures by value if
+/// that is more than a few KiB. A panic *of* `f` ends that green thread only: the panic hook
 /// reports it, and [`JoinHandle::join`] brings it.
 ///
 /// # Cost

@@ -64,7 +64,8 @@ pub type Tick = u64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimedOut;
 
-/// The question that a sleeper asks again after each wake-up. It keeps a clone of the waker whenever it says `Pending`.
+/// The question that a sleeper asks again after each wake-up. It keeps a clone of the waker whenever it says `Pending`. It must
+/// not wait itself: it may be asked while the sleeper is half asleep.
 pub type PollFn<'a> = dyn FnMut(&Waker) -> Poll<()> + 'a;
 
 /// What a runtime plugs in.
