@@ -24,7 +24,7 @@ use std::{env, process::Command, thread, time::Duration};
 /// alive, and comes to its end.
 type Program = (&'static str, fn(), Option<&'static str>);
 
-const PROGRAMS: [Program; 12] = [
+const PROGRAMS: [Program; 13] = [
     ("receive", || drop(never::<String>().recv()), Some("receive from a channel 0x")),
     ("send", || nowhere().send(7).unwrap(), Some("send on a channel 0x")),
     ("send_to_full", send_to_full, Some("send on a channel 0x")),
@@ -35,6 +35,7 @@ const PROGRAMS: [Program; 12] = [
     ("wait_group", wait_group, Some("")),
     ("lock_twice", lock_twice, Some("")),
     ("os_thread", os_thread, Some("receive from a channel 0x")),
+    ("dropped_runtime", dropped_runtime, Some("receive from a channel 0x")),
     ("select_with_a_timeout", select_with_a_timeout, None),
     ("asleep_for_a_while", asleep_for_a_while, None),
 ];
@@ -83,6 +84,17 @@ fn os_thread() {
     let ((tx, rx), (back_tx, back)) = (bounded::<i32>(0), bounded::<i32>(0));
     thread::spawn(move || rx.iter().for_each(|value| back_tx.send(value).unwrap()));
     let _ = back.recv();
+    drop(tx);
+}
+
+/// The workers of a runtime that was dropped may end after everybody else has fallen asleep.
+fn dropped_runtime() {
+    let (tx, rx) = bounded::<i32>(0);
+    thread::spawn(move || {
+        drop(Runtime::builder().workers(2).build());
+        rx.recv()
+    });
+    let _ = never::<i32>().recv();
     drop(tx);
 }
 
