@@ -122,7 +122,6 @@ impl<T> Drop for Receiver<T> {
 }
 
 /// Iterator of [`Receiver::iter`].
-#[derive(Debug)]
 pub struct Iter<'a, T> {
     receiver: &'a Receiver<T>,
     /// Where it was made: in `next`, the caller may be an adaptor of the standard library.
@@ -130,13 +129,11 @@ pub struct Iter<'a, T> {
 }
 
 /// Iterator of [`Receiver::try_iter`].
-#[derive(Debug)]
 pub struct TryIter<'a, T> {
     receiver: &'a Receiver<T>,
 }
 
 /// Iterator that owns its receiver.
-#[derive(Debug)]
 pub struct IntoIter<T> {
     receiver: Receiver<T>,
     /// As in [`Iter`].
@@ -164,6 +161,24 @@ impl<T> Iterator for IntoIter<T> {
 
     fn next(&mut self) -> Option<T> {
         self.receiver.recv_at(self.site).ok()
+    }
+}
+
+impl<T> fmt::Debug for Iter<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("Iter { .. }")
+    }
+}
+
+impl<T> fmt::Debug for TryIter<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("TryIter { .. }")
+    }
+}
+
+impl<T> fmt::Debug for IntoIter<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("IntoIter { .. }")
     }
 }
 

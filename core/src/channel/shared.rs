@@ -143,11 +143,15 @@ impl<T, B: Buffer<T>> Shared<T, B> {
             return Ok(());
         }
         let sent = self.buffer.push(value);
+        // One that looks for itself is told of this value, and nobody else is.
+        let told = receiver.is_some();
         let waker = receiver.and_then(Claimed::finish);
         self.release(held);
         waker.into_iter().for_each(Waker::wake);
         sent?;
-        self.pushed();
+        if !told || self.lines.flags() & DISCARD != 0 {
+            self.pushed();
+        }
         Ok(())
     }
 

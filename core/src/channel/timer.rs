@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   due: Some(when, message) ── the clock has reached it, a pop ──▶  once: None, for ever
-//!                 ▲                                                  every d: d after it, or after now if that is later
+//!                 ▲                                                  every d: d after it, or after now if it was taken late
 //!                 └───────────────────────────────────────────────────┘
 //! ```
 //!
@@ -66,7 +66,9 @@ impl<T> Buffer<T> for Timer<T> {
         };
         let Some(Due { when, message }) = due.take() else { unreachable!("looked at above") };
         if let Some(Period { nanos, later }) = &self.period {
-            let step = now.saturating_sub(when).saturating_add(*nanos);
+            // A receiver that waited for it takes it a little late, which is not to add up.
+            let late = Some(now.saturating_sub(when)).filter(|late| *late >= nanos / 8);
+            let step = late.unwrap_or(0).saturating_add(*nanos);
             *due = when.checked_add(step).map(|when| Due { when, message: later(&message, step) });
         }
         Ok(message)

@@ -1,5 +1,8 @@
 //! Channel semantics from OS threads, and random single-task histories against a `VecDeque`.
 
+mod futures;
+mod selects;
+
 use super::*;
 use crate::select;
 use proptest::prelude::*;
