@@ -200,7 +200,10 @@ impl<T, B: Buffer<T>> Shared<T, B> {
                 self.release(held);
                 self.buffer.pop()
             }
-            Met::Offer(offer) => Wait::for_offer(self, held, offer).map_or_else(|| self.buffer.pop(), Ok),
+            Met::Offer(offer) => {
+                self.release(held);
+                Wait::for_offer(self, offer).map_or_else(|| self.buffer.pop(), Ok)
+            }
         }
     }
 
@@ -269,26 +272,31 @@ impl<T, B: Buffer<T>> Shared<T, B> {
     #[cold]
     fn settle_and_release(&self, held: Held<'_, T>) {
         let mut visit = Some(held);
-        while let Some(mut held) = visit {
+        while visit.is_some() {
             let mut wakers = Wakers::new();
-            let mut told = Told { values: 0, places: 0 };
-            if self.buffer.is_rendezvous() {
-                self.tell_watchers(&mut held, &mut wakers);
+            while let Some(mut held) = visit {
+                self.serve(&mut held, &mut wakers);
+                visit = held.release();
             }
-            self.serve_receivers(&mut held, &mut wakers, &mut told);
-            // A sender's value may be what a receiver waits for.
-            while self.serve_senders(&mut held, &mut wakers, &mut told) {
-                self.serve_receivers(&mut held, &mut wakers, &mut told);
-            }
-            visit = held.release();
-            if wakers.is_full() {
-                // A full batch is woken without the lock, and then there may be more to do.
-                while let Some(held) = visit {
-                    visit = held.release();
-                }
-                wakers.wake();
+            // Foreign code, so without the lock. After a full batch there may be more to do.
+            let more = wakers.is_full();
+            wakers.wake();
+            if more {
                 visit = self.lines.visit();
             }
+        }
+    }
+
+    /// All that can be done for those in line, or one batch of it.
+    fn serve(&self, lines: &mut Queues<T>, wakers: &mut Wakers) {
+        let mut told = Told { values: 0, places: 0 };
+        if self.buffer.is_rendezvous() {
+            self.tell_watchers(lines, wakers);
+        }
+        self.serve_receivers(lines, wakers, &mut told);
+        // A sender's value may be what a receiver waits for.
+        while self.serve_senders(lines, wakers, &mut told) {
+            self.serve_receivers(lines, wakers, &mut told);
         }
     }
 

@@ -100,18 +100,18 @@ impl<'a, T, B: Buffer<T>> Wait<'a, T, B> {
     }
 
     /// Waits for the value of a select that was chosen and has yet to make it. None if it makes none after all.
-    pub(super) fn for_offer(shared: &'a Shared<T, B>, held: Held<'_, T>, offer: Promised<Seat<T>>) -> Option<T> {
+    pub(super) fn for_offer(shared: &'a Shared<T, B>, offer: Promised<Seat<T>>) -> Option<T> {
         let wait = Self::receive(shared, Kind::Value);
         let why = Why {
             what: "receive from a channel",
             object: core::ptr::from_ref(shared).addr(),
             site: Location::caller(),
         };
-        let mut promise = Some((held, offer));
+        let mut promise = Some(offer);
         let _ = park::wait(&why, None, &mut |waker| {
-            if let Some((held, offer)) = promise.take() {
+            if let Some(offer) = promise.take() {
                 // SAFETY: in no line; `wait` stays in place until the turn is done, which is what this waits for.
-                unsafe { wait.accept(held, offer, waker.clone()) };
+                unsafe { wait.accept(offer, waker.clone()) };
             }
             if wait.turn.outcome().is_some() { Poll::Ready(()) } else { Poll::Pending }
         });
@@ -125,16 +125,14 @@ impl<'a, T, B: Buffer<T>> Wait<'a, T, B> {
     /// # Safety
     ///
     /// In no line. P1 holds from now on.
-    unsafe fn accept(&self, held: Held<'_, T>, offer: Promised<Seat<T>>, waker: Waker) {
+    unsafe fn accept(&self, offer: Promised<Seat<T>>, waker: Waker) {
         // SAFETY: in no line, by the caller.
         unsafe { self.turn.reset_claimed(waker) };
         self.waiter.bind(&self.turn);
         self.stage.set(Stage::Enlisted);
         // SAFETY: claimed by us, not finished.
         unsafe { offer.payload().set_partner(&self.waiter) };
-        let select = offer.finish();
-        self.shared.release(held);
-        select.into_iter().for_each(Waker::wake);
+        offer.finish().into_iter().for_each(Waker::wake);
     }
 
     /// Receives, or stands in line. `Empty` is not among the answers.
@@ -167,6 +165,7 @@ impl<'a, T, B: Buffer<T>> Wait<'a, T, B> {
                     return Poll::Ready(result);
                 }
             }
+            let mine = waker.clone(); // foreign code, so before the lock
             let mut held = shared.lines.lock();
             if shared.buffer.is_rendezvous() {
                 let mut wakers = Wakers::new();
@@ -179,14 +178,15 @@ impl<'a, T, B: Buffer<T>> Wait<'a, T, B> {
                         return Poll::Ready(Ok(value));
                     }
                     Met::Offer(offer) => {
+                        shared.release(held);
                         // SAFETY: in no line; P1 by the caller.
-                        unsafe { self.accept(held, offer, waker.clone()) };
+                        unsafe { self.accept(offer, mine) };
                         continue;
                     }
                 }
             }
             // SAFETY: in no line; P1 by the caller.
-            unsafe { self.enlist(held, waker.clone()) };
+            unsafe { self.enlist(held, mine) };
         }
     }
 
@@ -222,6 +222,7 @@ impl<'a, T, B: Buffer<T>> Wait<'a, T, B> {
                     return Poll::Ready(result.map_err(|error| SendError(error.into_inner())));
                 }
             };
+            let mine = waker.clone(); // foreign code, so before the lock
             let mut held = shared.lines.lock();
             let value = if shared.buffer.is_rendezvous() {
                 let mut wakers = Wakers::new();
@@ -240,7 +241,7 @@ impl<'a, T, B: Buffer<T>> Wait<'a, T, B> {
             // SAFETY: in no line, so the seat is ours.
             unsafe { self.waiter.payload.replace(Some(value)) };
             // SAFETY: in no line; P1 by the caller.
-            unsafe { self.enlist(held, waker.clone()) };
+            unsafe { self.enlist(held, mine) };
         }
     }
 
