@@ -1,5 +1,7 @@
 //! What the integration tests share.
 
+pub mod conservation;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
