@@ -5,4 +5,5 @@
 //! elsewhere. With `-- --nocapture` it shows what it finds in the toys, with the shortest schedule for
 //! each clause.
 
+mod greenlight_channel;
 mod toy;
