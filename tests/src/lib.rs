@@ -4,6 +4,7 @@ use greenlight::{
     Runtime,
     channel::{Sender, bounded},
 };
+pub mod conservation;
 pub mod linearizability;
 
 use std::collections::HashMap;
