@@ -57,6 +57,9 @@ struct Slot<T> {
 /// | both    | claim, close         | SeqCst  | `may_pop`, `may_push`   | B4                                             |
 /// | both    | read before a claim  | Relaxed | nothing                 | a stale position fails the claim               |
 /// | both    | read to say no       | SeqCst  | claim                   | "full", "empty" are true of one moment         |
+///
+/// Weakened to Relaxed, "filled" fails five models, "emptied" `channel_full_buffer_keeps_order`, "read before a claim" (to empty)
+/// five.
 pub struct Ring<T> {
     head: Padded<AtomicUsize>,
     tail: Padded<AtomicUsize>,
