@@ -35,6 +35,8 @@
 //!   says `Empty` (and a `try_send` that meets a slot being emptied says `Full`).
 //! * `bounded(0)`: senders and receivers meet under a lock. A `try_` call tries for a while, then says `Full` or `Empty`. A
 //!   `try_recv` that meets a select which was chosen to send waits for the value to be made.
+//! * A call that has to wait, or gives up waiting, stands in line, or leaves it, under a lock: it spins while a thread that
+//!   has stopped holds that. So do a `select!` that finds nothing ready, and the poll and the drop of a future that is pending.
 
 mod arms;
 pub mod broadcast;

@@ -2,17 +2,19 @@
 //!
 //! * Z1  What is here was handed to a future that was dropped before it looked: it goes to the next receiver.
 //!
-//! The lines' lock is not needed for it: whoever adds to it looks for receivers afterwards (B4).
+//! The lines' lock is not needed for it: whoever adds to it looks for receivers afterwards (B4). It has a lock of its own, and
+//! who has stopped in there hides what is here: to the others, it is empty.
 
 use super::{
     buffer::Buffer,
     error::{TryRecvError, TrySendError},
+    lines::PATIENCE,
 };
 use crate::{
-    spin::SpinMutex,
+    spin::{SpinMutex, SpinMutexGuard},
     sync::{
         atomic::{AtomicBool, AtomicUsize, Ordering::*},
-        model_fence,
+        model_fence, spin,
     },
 };
 use alloc::collections::VecDeque;
@@ -38,6 +40,18 @@ impl<T> Rendezvous<T> {
             values: SpinMutex::new(VecDeque::new()),
         }
     }
+
+    /// The values, unless their holder keeps them for longer than any running holder does (B2).
+    fn lock_patiently(&self) -> Option<SpinMutexGuard<'_, VecDeque<T>>> {
+        let mut turn = 0;
+        (0..=PATIENCE).find_map(|_| {
+            let values = self.values.try_lock();
+            if values.is_none() {
+                spin(&mut turn);
+            }
+            values
+        })
+    }
 }
 
 impl<T> Buffer<T> for Rendezvous<T> {
@@ -50,7 +64,7 @@ impl<T> Buffer<T> for Rendezvous<T> {
     fn pop(&self) -> Result<T, TryRecvError> {
         let closed = self.is_closed();
         if self.returned.load(SeqCst) > 0 {
-            let mut values = self.values.lock();
+            let Some(mut values) = self.lock_patiently() else { return Err(TryRecvError::Empty) };
             if let Some(value) = values.pop_front() {
                 self.returned.store(values.len(), SeqCst);
                 return Ok(value);
