@@ -1,10 +1,17 @@
 //! The door to atomics, cells and spinning. Everything in this crate takes them from here and never from `core`, so
-//! that `--cfg loom` swaps them all for the model checker's.
+//! that `--cfg loom` swaps them all for the model checker's, and `--cfg greenlight_steps` the atomics for ones at which a test
+//! can stop a thread (`steps.rs`).
 
 pub(crate) use imp::*;
 
+#[cfg(all(test, greenlight_steps, feature = "std", not(loom)))]
+pub(crate) mod steps;
+
 #[cfg(not(loom))]
 mod imp {
+    #[cfg(all(test, greenlight_steps, feature = "std"))]
+    pub(crate) use super::steps::atomic;
+    #[cfg(not(all(test, greenlight_steps, feature = "std")))]
     pub(crate) use core::sync::atomic;
 
     /// `core`'s cell behind the shape of the model checker's.

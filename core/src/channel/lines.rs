@@ -42,7 +42,13 @@ pub(super) const DISCARD: usize = 16;
 
 /// How many turns a `try_` call waits for the holder, where there is no buffer to go past him: long enough for any
 /// holder that runs.
-pub(super) const PATIENCE: u32 = if cfg!(loom) { 1 } else { 4096 };
+pub(super) const PATIENCE: u32 = if cfg!(loom) {
+    1
+} else if cfg!(greenlight_steps) {
+    4
+} else {
+    4096
+};
 
 /// What a waiter brings to its line.
 pub(super) struct Seat<T> {

@@ -242,5 +242,7 @@ use common;
 
 #[cfg(all(test, loom))]
 mod models;
+#[cfg(all(test, greenlight_steps, feature = "std", not(loom)))]
+mod progress;
 #[cfg(all(test, feature = "std", not(loom)))]
 mod tests;
