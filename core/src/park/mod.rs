@@ -200,7 +200,7 @@ fn mix(mut x: u32) -> u32 {
     x ^ (x >> 16)
 }
 
-fn default_random() -> u32 {
+pub(crate) fn default_random() -> u32 {
     use core::sync::atomic::AtomicU32;
     // Two threads that read the same state draw the same number once: harmless, and cheaper than an atomic addition.
     static STATE: AtomicU32 = AtomicU32::new(1);

@@ -31,7 +31,7 @@ use std::{
     string::String,
     sync::{
         Arc,
-        atomic::{AtomicU8, AtomicU32, Ordering::*},
+        atomic::{AtomicU8, Ordering::*},
         mpsc,
     },
     thread,
@@ -436,10 +436,7 @@ static HOOKS: Hooks = Hooks {
         park::thread::wait(deadline, &mut poll, || false)
     },
     now: park::thread::now,
-    random: || {
-        static NEXT: AtomicU32 = AtomicU32::new(1);
-        NEXT.fetch_add(0x9E37_79B9, Relaxed)
-    },
+    random: park::default_random,
 };
 
 /// Every case of one kind of channel, stopped at every step.
