@@ -7,9 +7,10 @@
 //! | to …                                   | there is                                   | needs   |
 //! |----------------------------------------|--------------------------------------------|---------|
 //! | pass values                            | [`channel`]                                | `alloc` |
+//! | pass values without a heap             | [`channel::StaticChannel`]                 |         |
 //! | pass one value, once                   | [`channel::oneshot`]                       | `alloc` |
 //! | pass each value to all                 | [`channel::broadcast`]                     | `alloc` |
-//! | wait for the first of several channels | [`select!`]                                | `alloc` |
+//! | wait for the first of several channels | [`select!`]                                |         |
 //! | wait until a number of things are done | [`WaitGroup`]                              |         |
 //! | share data                             | [`Mutex`], [`RwLock`]                      |         |
 //! | share the latest value                 | [`Watch`], [`channel::watch`]              |         |
@@ -21,7 +22,7 @@
 //!
 //! # Features
 //!
-//! * `alloc`: [`channel`] and [`select!`].
+//! * `alloc`: channels on the heap.
 //! * `std` (default): OS threads park instead of spinning, and there is a clock for the calls with a time limit.
 //!
 //! # Examples
@@ -44,8 +45,6 @@
 //! GROUP.wait();
 //! ```
 #![cfg_attr(not(any(test, feature = "std", loom)), no_std)]
-// The channels use parts of the wait queue that nothing else does.
-#![cfg_attr(not(feature = "alloc"), allow(dead_code))]
 
 #[cfg(any(feature = "alloc", loom))]
 extern crate alloc;
@@ -67,7 +66,6 @@ mod rw_lock;
 
 mod watch;
 
-#[cfg(feature = "alloc")]
 pub mod channel;
 
 mod defer;

@@ -39,6 +39,7 @@ pub(crate) struct State {
     pub(crate) version: u64,
     /// Handles that can change the value, and that watch it: counted by the channel that is built on this.
     pub(crate) senders: usize,
+    #[cfg_attr(not(feature = "alloc"), allow(dead_code))]
     pub(crate) receivers: usize,
     sleepers: WaitQueue<()>,
 }

@@ -7,7 +7,7 @@
 //! random seed, which a failure prints; with `LINEARIZABILITY_SEED` they come again.
 
 use greenlight::channel as greenlight_channel;
-use greenlight::channel::{Receiver, Sender, bounded, unbounded};
+use greenlight::channel::{Receiver, Sender, StaticChannel, bounded, bounded_strict, unbounded};
 use greenlight_tests::linearizability::{
     Call, Effort, Failure, Flaw, Half, Model, Outcome, Program, Reference, Ring, Subject, examine,
 };
@@ -24,9 +24,6 @@ use std::{
     time::Duration,
 };
 
-/// Whether greenlight's bounded channels are rings that do not wait for whoever is in the middle of a call.
-const BOUNDED_IS_A_RING: bool = true;
-
 const CASES: u32 = 100;
 const EFFORT: Effort = Effort { repetitions: 20, patience: Duration::from_secs(10) };
 
@@ -41,9 +38,16 @@ impl Greenlight {
         Self(tx, rx)
     }
 
+    fn strict(capacity: usize) -> Self {
+        let (tx, rx) = bounded_strict(capacity);
+        Self(tx, rx)
+    }
+
     fn model(capacity: Option<usize>) -> Model {
-        let ring = BOUNDED_IS_A_RING && capacity.is_some_and(|capacity| capacity > 0);
-        Model { capacity, hides_behind_overlapping: ring }
+        match capacity {
+            Some(capacity) if capacity > 0 => Model::ring(capacity),
+            _ => Model::strict(capacity),
+        }
     }
 }
 
@@ -91,6 +95,20 @@ fn failed(value: u32, back: u32, outcome: Outcome) -> Outcome {
 impl Subject for Greenlight {
     fn call(&self, call: Call) -> Outcome {
         let Self(tx, rx) = self;
+        match call {
+            Call::Close(Half::Sender) => Outcome::Flag(tx.close()),
+            Call::Close(Half::Receiver) => Outcome::Flag(rx.close()),
+            Call::IsClosed => Outcome::Flag(rx.is_closed()),
+            other => shared_calls!(greenlight_channel, tx, rx, other),
+        }
+    }
+}
+
+struct InStatic<const N: usize>(StaticChannel<u32, N>);
+
+impl<const N: usize> Subject for InStatic<N> {
+    fn call(&self, call: Call) -> Outcome {
+        let (tx, rx) = (self.0.sender(), self.0.receiver());
         match call {
             Call::Close(Half::Sender) => Outcome::Flag(tx.close()),
             Call::Close(Half::Receiver) => Outcome::Flag(rx.close()),
@@ -243,6 +261,19 @@ fn buffer_of_two() {
 #[test]
 fn buffer_of_three() {
     assert_greenlight(Some(3));
+}
+
+#[test]
+fn strict_buffers() {
+    for capacity in 1..=3 {
+        let cases = cases().div_ceil(2);
+        assert_linearizable(Calls::All, cases, &Model::pool(capacity), || Greenlight::strict(capacity));
+    }
+}
+
+#[test]
+fn in_a_static() {
+    assert_linearizable(Calls::All, cases(), &Model::pool(2), || InStatic::<2>(StaticChannel::new()));
 }
 
 #[test]

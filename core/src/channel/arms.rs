@@ -21,7 +21,7 @@ enum Side {
 }
 
 /// What all kinds of arm have in common: the channel, its lock, and the place in one of its lines.
-struct Place<'a, T, B> {
+struct Place<'a, T, B: ?Sized> {
     shared: &'a Shared<T, B>,
     side: Side,
     held: Option<Held<'a, T>>,
@@ -29,7 +29,7 @@ struct Place<'a, T, B> {
     waiter: Option<Waiter<Seat<T>>>,
 }
 
-impl<'a, T, B: Buffer<T>> Place<'a, T, B> {
+impl<'a, T, B: Buffer<T> + ?Sized> Place<'a, T, B> {
     fn new(shared: &'a Shared<T, B>, side: Side) -> Self {
         Self { shared, side, held: None, lines: core::ptr::null_mut(), waiter: None }
     }
@@ -105,19 +105,19 @@ impl<'a, T, B: Buffer<T>> Place<'a, T, B> {
     }
 }
 
-impl<T, B> Drop for Place<'_, T, B> {
+impl<T, B: ?Sized> Drop for Place<'_, T, B> {
     fn drop(&mut self) {
         debug_assert!(self.held.is_none(), "a select releases its locks");
     }
 }
 
 /// `recv(receiver) -> …`
-pub struct RecvArm<'a, T, B: Buffer<T>> {
+pub struct RecvArm<'a, T, B: Buffer<T> + ?Sized> {
     place: Place<'a, T, B>,
     result: Option<Result<T, RecvError>>,
 }
 
-impl<'a, T, B: Buffer<T>> RecvArm<'a, T, B> {
+impl<'a, T, B: Buffer<T> + ?Sized> RecvArm<'a, T, B> {
     pub(super) fn new(shared: &'a Shared<T, B>) -> Self {
         Self { place: Place::new(shared, Side::Receive), result: None }
     }
@@ -129,7 +129,7 @@ impl<'a, T, B: Buffer<T>> RecvArm<'a, T, B> {
 }
 
 // SAFETY: the order is the channel's, so equal orders mean one channel of one type; `withdraw` removes the waiter.
-unsafe impl<T, B: Buffer<T>> Arm for RecvArm<'_, T, B> {
+unsafe impl<T, B: Buffer<T> + ?Sized> Arm for RecvArm<'_, T, B> {
     fn lock_order(&self) -> usize {
         self.place.shared.lock_order()
     }
@@ -213,7 +213,7 @@ unsafe impl<T, B: Buffer<T>> Arm for RecvArm<'_, T, B> {
 }
 
 /// `send(sender, value) -> …`, before the value exists (S4).
-pub struct SendArm<'a, T, B: Buffer<T>> {
+pub struct SendArm<'a, T, B: Buffer<T> + ?Sized> {
     place: Place<'a, T, B>,
     token: Token<T, B::Place>,
 }
@@ -229,7 +229,7 @@ enum Token<T, P> {
     Receiver(Promised<Seat<T>>),
 }
 
-impl<'a, T, B: Buffer<T>> SendArm<'a, T, B> {
+impl<'a, T, B: Buffer<T> + ?Sized> SendArm<'a, T, B> {
     pub(super) fn new(shared: &'a Shared<T, B>) -> Self {
         Self { place: Place::new(shared, Side::Send), token: Token::None }
     }
@@ -243,7 +243,8 @@ impl<'a, T, B: Buffer<T>> SendArm<'a, T, B> {
         let shared = self.place.shared;
         match self.take_token() {
             Token::Place(place) => {
-                shared.buffer.fill(place, value).map_err(SendError)?;
+                // SAFETY: of this buffer, by `attempt`; the token is taken.
+                unsafe { shared.buffer.fill(place, value) }.map_err(SendError)?;
                 shared.pushed();
             }
             Token::Receiver(receiver) => {
@@ -269,14 +270,15 @@ impl<'a, T, B: Buffer<T>> SendArm<'a, T, B> {
     }
 }
 
-impl<T, B: Buffer<T>> Drop for SendArm<'_, T, B> {
+impl<T, B: Buffer<T> + ?Sized> Drop for SendArm<'_, T, B> {
     /// Chosen, and no value came: the receiver looks again, the place is another's.
     fn drop(&mut self) {
         // Chosen by a peer, and the select did not come to see it.
         self.accept();
         match self.take_token() {
             Token::Place(place) => {
-                self.place.shared.buffer.give_back(place);
+                // SAFETY: of this buffer, by `attempt`; the token is taken.
+                unsafe { self.place.shared.buffer.give_back(place) };
                 self.place.shared.settle();
             }
             Token::Receiver(receiver) => receiver.finish().into_iter().for_each(Waker::wake),
@@ -286,7 +288,7 @@ impl<T, B: Buffer<T>> Drop for SendArm<'_, T, B> {
 }
 
 // SAFETY: the order is the channel's, so equal orders mean one channel of one type; `withdraw` removes the waiter.
-unsafe impl<T, B: Buffer<T>> Arm for SendArm<'_, T, B> {
+unsafe impl<T, B: Buffer<T> + ?Sized> Arm for SendArm<'_, T, B> {
     fn lock_order(&self) -> usize {
         self.place.shared.lock_order()
     }
@@ -361,10 +363,12 @@ unsafe impl<T, B: Buffer<T>> Arm for SendArm<'_, T, B> {
     }
 }
 
-/// Whether the other kinds would happen, without doing it.
-pub(super) struct WatchArm<'a, T, B: Buffer<T>>(Place<'a, T, B>);
+/// Whether the other kinds would happen, without doing it: for `Select`, which allocates.
+#[cfg_attr(not(feature = "alloc"), allow(dead_code))]
+pub(super) struct WatchArm<'a, T, B: Buffer<T> + ?Sized>(Place<'a, T, B>);
 
-impl<'a, T, B: Buffer<T>> WatchArm<'a, T, B> {
+#[cfg_attr(not(feature = "alloc"), allow(dead_code))]
+impl<'a, T, B: Buffer<T> + ?Sized> WatchArm<'a, T, B> {
     pub(super) fn receive(shared: &'a Shared<T, B>) -> Self {
         Self(Place::new(shared, Side::Receive))
     }
@@ -384,7 +388,7 @@ impl<'a, T, B: Buffer<T>> WatchArm<'a, T, B> {
 }
 
 // SAFETY: the order is the channel's, so equal orders mean one channel of one type; `withdraw` removes the waiter.
-unsafe impl<T, B: Buffer<T>> Arm for WatchArm<'_, T, B> {
+unsafe impl<T, B: Buffer<T> + ?Sized> Arm for WatchArm<'_, T, B> {
     fn lock_order(&self) -> usize {
         self.0.shared.lock_order()
     }

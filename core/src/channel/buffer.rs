@@ -19,7 +19,7 @@ use crate::park::Tick;
 
 pub trait Buffer<T> {
     /// A place in the buffer that somebody reserved: to be filled, or given back.
-    type Place;
+    type Place: Copy;
 
     /// Adds `value` at the end. `Full` if there is no place.
     fn push(&self, value: T) -> Result<(), TrySendError<T>>;
@@ -31,10 +31,18 @@ pub trait Buffer<T> {
     fn reserve(&self) -> Result<Self::Place, TrySendError<()>>;
 
     /// Ends a reservation by a push. Gives the value back if the buffer was closed meanwhile.
-    fn fill(&self, place: Self::Place, value: T) -> Result<(), T>;
+    ///
+    /// # Safety
+    ///
+    /// `place` comes from `reserve` of this buffer, and is used up.
+    unsafe fn fill(&self, place: Self::Place, value: T) -> Result<(), T>;
 
     /// Ends a reservation without a value.
-    fn give_back(&self, place: Self::Place);
+    ///
+    /// # Safety
+    ///
+    /// As for [`fill`](Self::fill).
+    unsafe fn give_back(&self, place: Self::Place);
 
     /// No push from now on. True for the one call that closed it.
     fn close(&self) -> bool;
@@ -44,10 +52,11 @@ pub trait Buffer<T> {
     /// How many values it can hold; `usize::MAX` if there is no limit.
     fn capacity(&self) -> usize;
 
-    /// How many values are in it, or are on their way in.
+    /// How many values are in it. In a `Ring` those on their way in, and places reserved, count.
     fn len(&self) -> usize;
 
-    /// False only if there was a moment, during the call, in which nothing was in it or on its way, and it was not closed.
+    /// False only if there was a moment, during the call, in which nothing was in it, and it was not closed. In a `Ring` a
+    /// place that is being filled counts as a value.
     fn may_pop(&self) -> bool;
 
     /// False only if there was a moment, during the call, in which no place was free, and it was not closed.
@@ -71,6 +80,11 @@ pub trait Buffer<T> {
     /// For a rendezvous: takes back a value from a receiver that was dropped before it looked. Of other buffers, receivers
     /// that may be dropped take nothing before they look.
     fn take_back(&self, _: T) {}
+
+    /// Whether nothing ever comes.
+    fn is_never(&self) -> bool {
+        false
+    }
 
     /// When a value will be there that nobody sends: the channel of a timer.
     fn ripe_at(&self) -> Option<Tick> {

@@ -1,12 +1,10 @@
 //! Channels whose messages the clock sends: the instant at which each was due.
 
 use super::{
-    Channel, Receiver,
-    flavor::Flavor,
+    Receiver, timed,
     timer::{Due, Period, Timer},
 };
 use crate::park;
-use alloc::boxed::Box;
 use std::time::{Duration, Instant};
 
 /// A channel that delivers one message `limit` from now: the instant at which it is due. Then nothing comes any more.
@@ -71,5 +69,5 @@ pub fn tick(period: Duration) -> Receiver<Instant> {
 fn timer(first: Instant, period: Option<Period<Instant>>) -> Receiver<Instant> {
     let due = park::deadline_after(first.saturating_duration_since(Instant::now()));
     let due = due.map(|when| Due { when, message: first });
-    Receiver { channel: Channel::new(Flavor::Timer(Box::new(Timer::new(due, period)))) }
+    timed(Timer::new(due, period))
 }

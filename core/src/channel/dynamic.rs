@@ -10,7 +10,7 @@ use super::{
     Receiver, Sender,
     arms::{RecvArm, SendArm, WatchArm},
     error::{ReadyTimeoutError, RecvError, SelectTimeoutError, SendError, TryReadyError, TrySelectError},
-    flavor::Flavor,
+    home::Home,
     select::{Arm, Limit, Numbered, run},
 };
 use alloc::{boxed::Box, vec::Vec};
@@ -30,31 +30,31 @@ trait Operand {
     fn watch(&self) -> Box<dyn Arm + '_>;
 }
 
-impl<T> Operand for Receiver<T> {
+impl<T, H: Home<T>> Operand for Receiver<T, H> {
     fn key(&self) -> Key {
-        Key { channel: core::ptr::from_ref(&self.channel.shared).addr(), sends: false }
+        Key { channel: core::ptr::from_ref(self.shared()).addr(), sends: false }
     }
 
     fn arm(&self) -> Box<dyn Arm + '_> {
-        Box::new(RecvArm::new(&self.channel.shared))
+        Box::new(RecvArm::new(self.shared()))
     }
 
     fn watch(&self) -> Box<dyn Arm + '_> {
-        Box::new(WatchArm::receive(&self.channel.shared))
+        Box::new(WatchArm::receive(self.shared()))
     }
 }
 
-impl<T> Operand for Sender<T> {
+impl<T, H: Home<T>> Operand for Sender<T, H> {
     fn key(&self) -> Key {
-        Key { channel: core::ptr::from_ref(&self.channel.shared).addr(), sends: true }
+        Key { channel: core::ptr::from_ref(self.shared()).addr(), sends: true }
     }
 
     fn arm(&self) -> Box<dyn Arm + '_> {
-        Box::new(SendArm::new(&self.channel.shared))
+        Box::new(SendArm::new(self.shared()))
     }
 
     fn watch(&self) -> Box<dyn Arm + '_> {
-        Box::new(WatchArm::send(&self.channel.shared))
+        Box::new(WatchArm::send(self.shared()))
     }
 }
 
@@ -116,12 +116,12 @@ impl<'a> Select<'a> {
     }
 
     /// Adds a send, and returns its index.
-    pub fn send<T>(&mut self, sender: &'a Sender<T>) -> usize {
+    pub fn send<T, H: Home<T>>(&mut self, sender: &'a Sender<T, H>) -> usize {
         self.add(sender)
     }
 
     /// Adds a receive, and returns its index.
-    pub fn recv<T>(&mut self, receiver: &'a Receiver<T>) -> usize {
+    pub fn recv<T, H: Home<T>>(&mut self, receiver: &'a Receiver<T, H>) -> usize {
         self.add(receiver)
     }
 
@@ -306,11 +306,11 @@ impl SelectedOperation<'_> {
     /// # Panics
     ///
     /// If the chosen operation is not a send on the channel of `sender`.
-    pub fn send<'s, T>(mut self, sender: &'s Sender<T>, value: T) -> Result<(), SendError<T>> {
+    pub fn send<'s, T, H: Home<T>>(mut self, sender: &'s Sender<T, H>, value: T) -> Result<(), SendError<T>> {
         assert!(self.key == sender.key(), "passed a sender that wasn't selected");
         let Some(arm) = self.arm.take() else { unreachable!("finished once") };
-        // SAFETY: D1: this is what `Sender<T>::arm` made.
-        let mut arm = unsafe { Box::from_raw(Box::into_raw(arm).cast::<SendArm<'s, T, Flavor<T>>>()) };
+        // SAFETY: D1: this is what `Sender<T, H>::arm` made.
+        let mut arm = unsafe { Box::from_raw(Box::into_raw(arm).cast::<SendArm<'s, T, H::Buffer>>()) };
         arm.send(value)
     }
 
@@ -323,11 +323,11 @@ impl SelectedOperation<'_> {
     /// # Panics
     ///
     /// If the chosen operation is not a receive on the channel of `receiver`.
-    pub fn recv<'r, T>(mut self, receiver: &'r Receiver<T>) -> Result<T, RecvError> {
+    pub fn recv<'r, T, H: Home<T>>(mut self, receiver: &'r Receiver<T, H>) -> Result<T, RecvError> {
         assert!(self.key == receiver.key(), "passed a receiver that wasn't selected");
         let Some(arm) = self.arm.take() else { unreachable!("finished once") };
-        // SAFETY: D1: this is what `Receiver<T>::arm` made.
-        let mut arm = unsafe { Box::from_raw(Box::into_raw(arm).cast::<RecvArm<'r, T, Flavor<T>>>()) };
+        // SAFETY: D1: this is what `Receiver<T, H>::arm` made.
+        let mut arm = unsafe { Box::from_raw(Box::into_raw(arm).cast::<RecvArm<'r, T, H::Buffer>>()) };
         arm.take().unwrap_or_else(|| unreachable!("chosen, so it has a result"))
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     buffer::Buffer,
     error::{TryRecvError, TrySendError},
+    pool::HeapPool,
     rendezvous::Rendezvous,
     ring::Ring,
     segments::Segments,
@@ -13,6 +14,7 @@ use alloc::boxed::Box;
 
 pub enum Flavor<T> {
     Ring(Ring<T>),
+    Pool(HeapPool<T>),
     Unbounded(Segments<T>),
     Rendezvous(Rendezvous<T>),
     /// Boxed: it holds a message, and every channel would be as large.
@@ -24,6 +26,7 @@ macro_rules! each {
     ($self:ident, $buffer:ident => $call:expr) => {
         match $self {
             Flavor::Ring($buffer) => $call,
+            Flavor::Pool($buffer) => $call,
             Flavor::Unbounded($buffer) => $call,
             Flavor::Rendezvous($buffer) => $call,
             Flavor::Timer($buffer) => $call,
@@ -48,12 +51,14 @@ impl<T> Buffer<T> for Flavor<T> {
         each!(self, buffer => buffer.reserve())
     }
 
-    fn fill(&self, place: usize, value: T) -> Result<(), T> {
-        each!(self, buffer => buffer.fill(place, value))
+    unsafe fn fill(&self, place: usize, value: T) -> Result<(), T> {
+        // SAFETY: the caller's promise: `reserve` came to the same buffer.
+        each!(self, buffer => unsafe { buffer.fill(place, value) })
     }
 
-    fn give_back(&self, place: usize) {
-        each!(self, buffer => buffer.give_back(place));
+    unsafe fn give_back(&self, place: usize) {
+        // SAFETY: as above.
+        each!(self, buffer => unsafe { buffer.give_back(place) });
     }
 
     fn close(&self) -> bool {
@@ -98,6 +103,10 @@ impl<T> Buffer<T> for Flavor<T> {
 
     fn take_back(&self, value: T) {
         each!(self, buffer => buffer.take_back(value));
+    }
+
+    fn is_never(&self) -> bool {
+        matches!(self, Self::Timer(timer) if timer.is_never())
     }
 
     fn ripe_at(&self) -> Option<Tick> {

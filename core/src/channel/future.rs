@@ -7,7 +7,7 @@
 use super::{
     Receiver, Sender,
     error::{RecvError, SendError},
-    flavor::Flavor,
+    home::{Home, OnHeap},
     lines::Kind,
     wait::Wait,
 };
@@ -19,7 +19,7 @@ use core::{
     task::{Context, Poll, Waker},
 };
 
-impl<T> Sender<T> {
+impl<T, H: Home<T>> Sender<T, H> {
     /// As [`send`](Self::send), as a future.
     ///
     /// # Cancellation
@@ -36,12 +36,12 @@ impl<T> Sender<T> {
     /// assert_eq!(sending.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(())));
     /// assert_eq!(rx.recv(), Ok(1));
     /// ```
-    pub fn send_async(&self, value: T) -> SendFuture<'_, T> {
-        SendFuture { wait: Wait::send(&self.channel.shared, value), polled: false }
+    pub fn send_async(&self, value: T) -> SendFuture<'_, T, H> {
+        SendFuture { wait: Wait::send(self.shared(), value), polled: false }
     }
 }
 
-impl<T> Receiver<T> {
+impl<T, H: Home<T>> Receiver<T, H> {
     /// As [`recv`](Self::recv), as a future.
     ///
     /// # Cancellation
@@ -59,8 +59,8 @@ impl<T> Receiver<T> {
     /// tx.send(1).unwrap();
     /// assert_eq!(receiving.as_mut().poll(&mut context), Poll::Ready(Ok(1)));
     /// ```
-    pub fn recv_async(&self) -> RecvFuture<'_, T> {
-        let shared = &self.channel.shared;
+    pub fn recv_async(&self) -> RecvFuture<'_, T, H> {
+        let shared = self.shared();
         let kind = if shared.buffer.is_rendezvous() { Kind::Value } else { Kind::Look };
         RecvFuture { wait: Wait::receive(shared, kind), polled: false }
     }
@@ -68,33 +68,33 @@ impl<T> Receiver<T> {
 
 /// The future of [`Sender::send_async`].
 #[must_use = "a future does nothing unless it is polled"]
-pub struct SendFuture<'a, T> {
-    wait: Wait<'a, T, Flavor<T>>,
+pub struct SendFuture<'a, T, H: Home<T> = OnHeap<T>> {
+    wait: Wait<'a, T, H::Buffer>,
     polled: bool,
 }
 
 /// The future of [`Receiver::recv_async`].
 #[must_use = "a future does nothing unless it is polled"]
-pub struct RecvFuture<'a, T> {
-    wait: Wait<'a, T, Flavor<T>>,
+pub struct RecvFuture<'a, T, H: Home<T> = OnHeap<T>> {
+    wait: Wait<'a, T, H::Buffer>,
     polled: bool,
 }
 
-impl<T> SendFuture<'_, T> {
+impl<T, H: Home<T>> SendFuture<'_, T, H> {
     /// Whether it has returned its result: then it must not be polled again.
     pub fn is_terminated(&self) -> bool {
         self.wait.is_over()
     }
 }
 
-impl<T> RecvFuture<'_, T> {
+impl<T, H: Home<T>> RecvFuture<'_, T, H> {
     /// Whether it has returned its result: then it must not be polled again.
     pub fn is_terminated(&self) -> bool {
         self.wait.is_over()
     }
 }
 
-impl<T> Future for SendFuture<'_, T> {
+impl<T, H: Home<T>> Future for SendFuture<'_, T, H> {
     type Output = Result<(), SendError<T>>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -107,7 +107,7 @@ impl<T> Future for SendFuture<'_, T> {
     }
 }
 
-impl<T> Future for RecvFuture<'_, T> {
+impl<T, H: Home<T>> Future for RecvFuture<'_, T, H> {
     type Output = Result<T, RecvError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -121,19 +121,19 @@ impl<T> Future for RecvFuture<'_, T> {
 }
 
 /// Before every poll but the first: the waker may be another one.
-fn step<T>(polled: &mut bool, wait: &Wait<'_, T, Flavor<T>>, waker: &Waker) {
+fn step<T, B: Buffer<T> + ?Sized>(polled: &mut bool, wait: &Wait<'_, T, B>, waker: &Waker) {
     if core::mem::replace(polled, true) {
         wait.update_waker(waker);
     }
 }
 
-impl<T> fmt::Debug for SendFuture<'_, T> {
+impl<T, H: Home<T>> fmt::Debug for SendFuture<'_, T, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad("SendFuture { .. }")
     }
 }
 
-impl<T> fmt::Debug for RecvFuture<'_, T> {
+impl<T, H: Home<T>> fmt::Debug for RecvFuture<'_, T, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad("RecvFuture { .. }")
     }

@@ -13,8 +13,9 @@
 use super::{
     Receiver, Sender,
     arms::{RecvArm, SendArm},
+    buffer::Buffer,
     error::{RecvError, SendError},
-    flavor::Flavor,
+    home::Home,
     select::{Arm, Limit, Numbered, run},
 };
 use core::panic::Location;
@@ -62,26 +63,26 @@ pub trait Redeem<T>: Arm {
     fn redeem(&mut self, value: T) -> Result<(), SendError<T>>;
 }
 
-impl<T> Source for Receiver<T> {
+impl<T, H: Home<T>> Source for Receiver<T, H> {
     type Arm<'a>
-        = RecvArm<'a, T, Flavor<T>>
+        = RecvArm<'a, T, H::Buffer>
     where
-        T: 'a;
+        Self: 'a;
 
     fn receive_arm(&self) -> Self::Arm<'_> {
-        RecvArm::new(&self.channel.shared)
+        RecvArm::new(self.shared())
     }
 }
 
-impl<T> Target for Sender<T> {
+impl<T, H: Home<T>> Target for Sender<T, H> {
     type Value = T;
     type Arm<'a>
-        = SendArm<'a, T, Flavor<T>>
+        = SendArm<'a, T, H::Buffer>
     where
-        T: 'a;
+        Self: 'a;
 
     fn send_arm(&self) -> Self::Arm<'_> {
-        SendArm::new(&self.channel.shared)
+        SendArm::new(self.shared())
     }
 }
 
@@ -263,7 +264,7 @@ macro_rules! __select {
     }};
 }
 
-impl<T, B: super::buffer::Buffer<T>> Chosen for RecvArm<'_, T, B> {
+impl<T, B: Buffer<T> + ?Sized> Chosen for RecvArm<'_, T, B> {
     type Output = Result<T, RecvError>;
 
     fn finish(&mut self) -> Self::Output {
@@ -271,7 +272,7 @@ impl<T, B: super::buffer::Buffer<T>> Chosen for RecvArm<'_, T, B> {
     }
 }
 
-impl<T, B: super::buffer::Buffer<T>> Redeem<T> for SendArm<'_, T, B> {
+impl<T, B: Buffer<T> + ?Sized> Redeem<T> for SendArm<'_, T, B> {
     fn redeem(&mut self, value: T) -> Result<(), SendError<T>> {
         self.send(value)
     }

@@ -196,7 +196,7 @@ fn channel_withdrawn_receiver_leaves_no_trace() {
             let tx = tx.clone();
             thread::spawn(move || tx.send(1).unwrap())
         };
-        let taken = wait::poll_once_and_end(&rx.channel.shared);
+        let taken = wait::poll_once_and_end(rx.shared());
         sender.join().unwrap();
         assert_eq!(taken.is_some(), rx.try_recv().is_err(), "the value is in exactly one place");
     });

@@ -1,27 +1,31 @@
 //! The half of a channel that receives, and its iterators.
 
 use super::{
-    Channel,
     buffer::Buffer,
     common,
     error::{RecvError, RecvTimeoutError, TryRecvError},
+    home::{Home, OnHeap},
+    shared::Shared,
 };
 use crate::park;
-use alloc::sync::Arc;
 use core::{
     fmt,
     iter::FusedIterator,
+    marker::PhantomData,
     panic::{Location, RefUnwindSafe, UnwindSafe},
     sync::atomic::Ordering::*,
     time::Duration,
 };
 
 /// The half of a channel that receives. Cloning makes another receiver of the same channel: each value goes to one.
-pub struct Receiver<T> {
-    pub(super) channel: Arc<Channel<T>>,
+///
+/// Where the channel lives is its second parameter: on the heap unless it says otherwise.
+pub struct Receiver<T, H: Home<T> = OnHeap<T>> {
+    pub(super) home: H,
+    _value: PhantomData<fn() -> T>,
 }
 
-impl<T> Receiver<T> {
+impl<T, H: Home<T>> Receiver<T, H> {
     /// Receives a value, waiting while the channel is empty.
     ///
     /// # Errors
@@ -49,10 +53,10 @@ impl<T> Receiver<T> {
 
     #[inline]
     fn recv_at(&self, site: &'static Location<'static>) -> Result<T, RecvError> {
-        match self.channel.shared.try_recv() {
+        match self.shared().try_recv() {
             Ok(value) => Ok(value),
             Err(TryRecvError::Disconnected) => Err(RecvError),
-            Err(TryRecvError::Empty) => self.channel.shared.recv_wait(None, site).map_err(|_| RecvError),
+            Err(TryRecvError::Empty) => self.shared().recv_wait(None, site).map_err(|_| RecvError),
         }
     }
 
@@ -63,7 +67,7 @@ impl<T> Receiver<T> {
     /// `Empty` or `Disconnected`.
     #[inline]
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
-        self.channel.shared.try_recv()
+        self.shared().try_recv()
     }
 
     /// Receives a value, waiting for `limit` at most while the channel is empty.
@@ -77,12 +81,12 @@ impl<T> Receiver<T> {
     /// If there is no clock: see [`park::now`].
     #[track_caller]
     pub fn recv_timeout(&self, limit: Duration) -> Result<T, RecvTimeoutError> {
-        match self.channel.shared.try_recv() {
+        match self.shared().try_recv() {
             Ok(value) => return Ok(value),
             Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
             Err(TryRecvError::Empty) => {}
         }
-        self.channel.shared.recv_wait(park::deadline_after(limit), Location::caller()).map_err(|error| match error {
+        self.shared().recv_wait(park::deadline_after(limit), Location::caller()).map_err(|error| match error {
             TryRecvError::Empty => RecvTimeoutError::Timeout,
             TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
         })
@@ -90,12 +94,12 @@ impl<T> Receiver<T> {
 
     /// The values as they come, until the channel is closed and drained. Waits between them.
     #[track_caller]
-    pub fn iter(&self) -> Iter<'_, T> {
+    pub fn iter(&self) -> Iter<'_, T, H> {
         Iter { receiver: self, site: Location::caller() }
     }
 
     /// The values that are there, until there is none. Never waits.
-    pub fn try_iter(&self) -> TryIter<'_, T> {
+    pub fn try_iter(&self) -> TryIter<'_, T, H> {
         TryIter { receiver: self }
     }
 
@@ -113,34 +117,34 @@ impl<T> Receiver<T> {
 
 common!(Receiver, receiver_handles);
 
-impl<T> Drop for Receiver<T> {
+impl<T, H: Home<T>> Drop for Receiver<T, H> {
     fn drop(&mut self) {
-        if self.channel.receiver_handles.fetch_sub(1, AcqRel) == 1 {
-            self.channel.shared.discard();
+        if self.home.counts() && self.home.channel().receiver_handles.fetch_sub(1, AcqRel) == 1 {
+            self.shared().discard();
         }
     }
 }
 
 /// Iterator of [`Receiver::iter`].
-pub struct Iter<'a, T> {
-    receiver: &'a Receiver<T>,
+pub struct Iter<'a, T, H: Home<T> = OnHeap<T>> {
+    receiver: &'a Receiver<T, H>,
     /// Where it was made: in `next`, the caller may be an adaptor of the standard library.
     site: &'static Location<'static>,
 }
 
 /// Iterator of [`Receiver::try_iter`].
-pub struct TryIter<'a, T> {
-    receiver: &'a Receiver<T>,
+pub struct TryIter<'a, T, H: Home<T> = OnHeap<T>> {
+    receiver: &'a Receiver<T, H>,
 }
 
 /// Iterator that owns its receiver.
-pub struct IntoIter<T> {
-    receiver: Receiver<T>,
+pub struct IntoIter<T, H: Home<T> = OnHeap<T>> {
+    receiver: Receiver<T, H>,
     /// As in [`Iter`].
     site: &'static Location<'static>,
 }
 
-impl<T> Iterator for Iter<'_, T> {
+impl<T, H: Home<T>> Iterator for Iter<'_, T, H> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
@@ -148,7 +152,7 @@ impl<T> Iterator for Iter<'_, T> {
     }
 }
 
-impl<T> Iterator for TryIter<'_, T> {
+impl<T, H: Home<T>> Iterator for TryIter<'_, T, H> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
@@ -156,7 +160,7 @@ impl<T> Iterator for TryIter<'_, T> {
     }
 }
 
-impl<T> Iterator for IntoIter<T> {
+impl<T, H: Home<T>> Iterator for IntoIter<T, H> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
@@ -164,43 +168,43 @@ impl<T> Iterator for IntoIter<T> {
     }
 }
 
-impl<T> fmt::Debug for Iter<'_, T> {
+impl<T, H: Home<T>> fmt::Debug for Iter<'_, T, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad("Iter { .. }")
     }
 }
 
-impl<T> fmt::Debug for TryIter<'_, T> {
+impl<T, H: Home<T>> fmt::Debug for TryIter<'_, T, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad("TryIter { .. }")
     }
 }
 
-impl<T> fmt::Debug for IntoIter<T> {
+impl<T, H: Home<T>> fmt::Debug for IntoIter<T, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad("IntoIter { .. }")
     }
 }
 
-impl<T> FusedIterator for Iter<'_, T> {}
-impl<T> FusedIterator for IntoIter<T> {}
+impl<T, H: Home<T>> FusedIterator for Iter<'_, T, H> {}
+impl<T, H: Home<T>> FusedIterator for IntoIter<T, H> {}
 
-impl<'a, T> IntoIterator for &'a Receiver<T> {
+impl<'a, T, H: Home<T>> IntoIterator for &'a Receiver<T, H> {
     type Item = T;
-    type IntoIter = Iter<'a, T>;
+    type IntoIter = Iter<'a, T, H>;
 
     #[track_caller]
-    fn into_iter(self) -> Iter<'a, T> {
+    fn into_iter(self) -> Iter<'a, T, H> {
         self.iter()
     }
 }
 
-impl<T> IntoIterator for Receiver<T> {
+impl<T, H: Home<T>> IntoIterator for Receiver<T, H> {
     type Item = T;
-    type IntoIter = IntoIter<T>;
+    type IntoIter = IntoIter<T, H>;
 
     #[track_caller]
-    fn into_iter(self) -> IntoIter<T> {
+    fn into_iter(self) -> IntoIter<T, H> {
         IntoIter { receiver: self, site: Location::caller() }
     }
 }

@@ -77,11 +77,11 @@ impl<T> Buffer<T> for Rendezvous<T> {
         Err(if self.is_closed() { TrySendError::Disconnected(()) } else { TrySendError::Full(()) })
     }
 
-    fn fill(&self, _: usize, value: T) -> Result<(), T> {
+    unsafe fn fill(&self, _: usize, value: T) -> Result<(), T> {
         Err(value)
     }
 
-    fn give_back(&self, _: usize) {}
+    unsafe fn give_back(&self, _: usize) {}
 
     fn close(&self) -> bool {
         !self.closed.swap(true, SeqCst)

@@ -235,15 +235,15 @@ impl<T> Buffer<T> for Ring<T> {
         Ok(position)
     }
 
-    fn fill(&self, position: usize, value: T) -> Result<(), T> {
+    unsafe fn fill(&self, position: usize, value: T) -> Result<(), T> {
         let slot = self.slot(position);
-        // SAFETY: ours by R1, since `reserve`.
+        // SAFETY: ours by R1, since `reserve`, by the caller.
         slot.value.with_mut(|cell| unsafe { (*cell).write(value) });
         slot.stamp.swap(position + 1, SeqCst);
         Ok(())
     }
 
-    fn give_back(&self, position: usize) {
+    unsafe fn give_back(&self, position: usize) {
         self.slot(position).stamp.swap((position + 1) | self.mark, SeqCst);
         // If nothing stands before it, it goes at once; else a pop passes over it later.
         let head = self.head.load(SeqCst);
@@ -308,7 +308,8 @@ impl<T> Drop for Ring<T> {
         drain(self);
         while self.len() > 0 {
             // A reservation that was forgotten: nobody else is here, so there is no other reason to stop.
-            self.give_back(self.head.load(Relaxed));
+            // SAFETY: what was reserved stands at `head`, and who had it is gone.
+            unsafe { self.give_back(self.head.load(Relaxed)) };
             drain(self);
         }
     }

@@ -310,11 +310,11 @@ impl<T> Buffer<T> for Segments<T> {
         if self.is_closed() { Err(TrySendError::Disconnected(())) } else { Ok(0) }
     }
 
-    fn fill(&self, _: usize, value: T) -> Result<(), T> {
+    unsafe fn fill(&self, _: usize, value: T) -> Result<(), T> {
         self.push(value).map_err(TrySendError::into_inner)
     }
 
-    fn give_back(&self, _: usize) {}
+    unsafe fn give_back(&self, _: usize) {}
 
     fn close(&self) -> bool {
         self.tail.0.fetch_or(CLOSED, SeqCst) & CLOSED == 0

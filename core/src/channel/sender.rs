@@ -1,26 +1,30 @@
 //! The half of a channel that sends.
 
 use super::{
-    Channel,
     buffer::Buffer,
     common,
     error::{SendError, SendTimeoutError, TrySendError},
+    home::{Home, OnHeap},
+    shared::Shared,
 };
 use crate::park;
-use alloc::sync::Arc;
 use core::{
     fmt,
+    marker::PhantomData,
     panic::{Location, RefUnwindSafe, UnwindSafe},
     sync::atomic::Ordering::*,
     time::Duration,
 };
 
 /// The half of a channel that sends. Cloning makes another sender of the same channel.
-pub struct Sender<T> {
-    pub(super) channel: Arc<Channel<T>>,
+///
+/// Where the channel lives is its second parameter: on the heap unless it says otherwise.
+pub struct Sender<T, H: Home<T> = OnHeap<T>> {
+    pub(super) home: H,
+    _value: PhantomData<fn() -> T>,
 }
 
-impl<T> Sender<T> {
+impl<T, H: Home<T>> Sender<T, H> {
     /// Sends `value`, waiting while the channel is full.
     ///
     /// # Errors
@@ -42,14 +46,12 @@ impl<T> Sender<T> {
     #[track_caller]
     #[inline]
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
-        match self.channel.shared.try_send(value) {
+        match self.shared().try_send(value) {
             Ok(()) => Ok(()),
             Err(TrySendError::Disconnected(value)) => Err(SendError(value)),
-            Err(TrySendError::Full(value)) => self
-                .channel
-                .shared
-                .send_wait(value, None, Location::caller())
-                .map_err(|error| SendError(error.into_inner())),
+            Err(TrySendError::Full(value)) => {
+                self.shared().send_wait(value, None, Location::caller()).map_err(|error| SendError(error.into_inner()))
+            }
         }
     }
 
@@ -60,7 +62,7 @@ impl<T> Sender<T> {
     /// Gives the value back: `Full` or `Disconnected`.
     #[inline]
     pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
-        self.channel.shared.try_send(value)
+        self.shared().try_send(value)
     }
 
     /// Sends `value`, waiting for `limit` at most while the channel is full.
@@ -74,16 +76,14 @@ impl<T> Sender<T> {
     /// If there is no clock: see [`park::now`].
     #[track_caller]
     pub fn send_timeout(&self, value: T, limit: Duration) -> Result<(), SendTimeoutError<T>> {
-        let value = match self.channel.shared.try_send(value) {
+        let value = match self.shared().try_send(value) {
             Ok(()) => return Ok(()),
             Err(TrySendError::Disconnected(value)) => return Err(SendTimeoutError::Disconnected(value)),
             Err(TrySendError::Full(value)) => value,
         };
-        self.channel.shared.send_wait(value, park::deadline_after(limit), Location::caller()).map_err(|error| {
-            match error {
-                TrySendError::Full(value) => SendTimeoutError::Timeout(value),
-                TrySendError::Disconnected(value) => SendTimeoutError::Disconnected(value),
-            }
+        self.shared().send_wait(value, park::deadline_after(limit), Location::caller()).map_err(|error| match error {
+            TrySendError::Full(value) => SendTimeoutError::Timeout(value),
+            TrySendError::Disconnected(value) => SendTimeoutError::Disconnected(value),
         })
     }
 
@@ -101,10 +101,10 @@ impl<T> Sender<T> {
 
 common!(Sender, sender_handles);
 
-impl<T> Drop for Sender<T> {
+impl<T, H: Home<T>> Drop for Sender<T, H> {
     fn drop(&mut self) {
-        if self.channel.sender_handles.fetch_sub(1, AcqRel) == 1 {
-            self.channel.shared.close();
+        if self.home.counts() && self.home.channel().sender_handles.fetch_sub(1, AcqRel) == 1 {
+            self.shared().close();
         }
     }
 }

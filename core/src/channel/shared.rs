@@ -33,12 +33,13 @@ use crate::{
 };
 use core::{marker::PhantomData, mem, task::Waker};
 
-pub(super) struct Shared<T, B> {
-    pub(super) buffer: B,
+pub(super) struct Shared<T, B: ?Sized> {
     pub(super) lines: Lines<T>,
     /// Where addresses would make a model take another way each time.
     #[cfg(loom)]
     number: usize,
+    /// The last, so that it may be of any length.
+    pub(super) buffer: B,
 }
 
 /// What a receiver finds in a rendezvous.
@@ -53,14 +54,16 @@ impl<T, B> Shared<T, B> {
     const_unless_loom! {
         pub(super) fn new(buffer: B) -> Self {
             Self {
-                buffer,
                 lines: Lines::new(),
                 #[cfg(loom)]
                 number: next_number(),
+                buffer,
             }
         }
     }
+}
 
+impl<T, B: ?Sized> Shared<T, B> {
     /// Where a select stands it in the order in which it locks (S1 in `select.rs`).
     pub(super) fn lock_order(&self) -> usize {
         #[cfg(loom)]
@@ -70,7 +73,7 @@ impl<T, B> Shared<T, B> {
     }
 }
 
-impl<T, B: Buffer<T>> Shared<T, B> {
+impl<T, B: Buffer<T> + ?Sized> Shared<T, B> {
     #[inline]
     pub(super) fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
         if self.lines.hint() & RECEIVERS != 0 {
@@ -377,9 +380,9 @@ struct Told {
 }
 
 /// Drops what is in `buffer`. If a value's drop panics, those behind it are leaked: another panic would abort the process.
-pub(super) fn drain<T, B: Buffer<T>>(buffer: &B) {
-    struct Leak<'a, T, B: Buffer<T>>(&'a B, PhantomData<T>);
-    impl<T, B: Buffer<T>> Drop for Leak<'_, T, B> {
+pub(super) fn drain<T, B: Buffer<T> + ?Sized>(buffer: &B) {
+    struct Leak<'a, T, B: Buffer<T> + ?Sized>(&'a B, PhantomData<T>);
+    impl<T, B: Buffer<T> + ?Sized> Drop for Leak<'_, T, B> {
         fn drop(&mut self) {
             while take_one(self.0, mem::forget) {}
         }
@@ -390,9 +393,9 @@ pub(super) fn drain<T, B: Buffer<T>>(buffer: &B) {
 }
 
 /// False if nothing was there. Without a look at the length first, an empty channel of large values would want a large stack.
-fn take_one<T, B: Buffer<T>>(buffer: &B, end: fn(T)) -> bool {
+fn take_one<T, B: Buffer<T> + ?Sized>(buffer: &B, end: fn(T)) -> bool {
     #[inline(never)]
-    fn pop<T, B: Buffer<T>>(buffer: &B, end: fn(T)) -> bool {
+    fn pop<T, B: Buffer<T> + ?Sized>(buffer: &B, end: fn(T)) -> bool {
         buffer.pop().map(end).is_ok()
     }
     buffer.len() > 0 && pop(buffer, end)

@@ -78,11 +78,11 @@ impl<T> Buffer<T> for Timer<T> {
         Err(TrySendError::Full(()))
     }
 
-    fn fill(&self, _: usize, value: T) -> Result<(), T> {
+    unsafe fn fill(&self, _: usize, value: T) -> Result<(), T> {
         Err(value)
     }
 
-    fn give_back(&self, _: usize) {}
+    unsafe fn give_back(&self, _: usize) {}
 
     /// Whatever is due is gone: nobody has sent it, so nobody loses it.
     fn close(&self) -> bool {

@@ -68,7 +68,7 @@ enum Side {
     Receive,
 }
 
-pub(super) struct Wait<'a, T, B: Buffer<T>> {
+pub(super) struct Wait<'a, T, B: Buffer<T> + ?Sized> {
     shared: &'a Shared<T, B>,
     turn: Turn,
     waiter: Waiter<Seat<T>>,
@@ -78,11 +78,11 @@ pub(super) struct Wait<'a, T, B: Buffer<T>> {
 
 // SAFETY: what peers reach of it, turn and waiter, they reach by their protocol; the rest is touched by its owner only,
 // who needs `&mut` or the wait itself. The value moves whole.
-unsafe impl<T: Send, B: Buffer<T> + Sync> Send for Wait<'_, T, B> {}
+unsafe impl<T: Send, B: Buffer<T> + Sync + ?Sized> Send for Wait<'_, T, B> {}
 // SAFETY: a shared reference to it gives nothing: every method wants the promise of P1 or the wait itself.
-unsafe impl<T: Send, B: Buffer<T> + Sync> Sync for Wait<'_, T, B> {}
+unsafe impl<T: Send, B: Buffer<T> + Sync + ?Sized> Sync for Wait<'_, T, B> {}
 
-impl<'a, T, B: Buffer<T>> Wait<'a, T, B> {
+impl<'a, T, B: Buffer<T> + ?Sized> Wait<'a, T, B> {
     pub(super) fn send(shared: &'a Shared<T, B>, value: T) -> Self {
         Self::new(shared, Side::Send, Seat::new(Kind::Value, Some(value)))
     }
@@ -326,7 +326,7 @@ impl<'a, T, B: Buffer<T>> Wait<'a, T, B> {
     }
 }
 
-impl<T, B: Buffer<T>> Drop for Wait<'_, T, B> {
+impl<T, B: Buffer<T> + ?Sized> Drop for Wait<'_, T, B> {
     fn drop(&mut self) {
         if self.stage.get() != Stage::Enlisted {
             return;
@@ -342,7 +342,7 @@ impl<T, B: Buffer<T>> Drop for Wait<'_, T, B> {
     }
 }
 
-impl<T, B: Buffer<T>> Shared<T, B> {
+impl<T, B: Buffer<T> + ?Sized> Shared<T, B> {
     /// Waits for room. `Full` gives the value back when the time is up.
     #[cold]
     pub(super) fn send_wait(
@@ -405,7 +405,7 @@ impl<T, B: Buffer<T>> Shared<T, B> {
 
 /// For the models: a receive that gives up after its first poll, as one that runs out of time does.
 #[cfg(all(test, loom))]
-pub(super) fn poll_once_and_end<T, B: Buffer<T>>(shared: &Shared<T, B>) -> Option<T> {
+pub(super) fn poll_once_and_end<T, B: Buffer<T> + ?Sized>(shared: &Shared<T, B>) -> Option<T> {
     let wait = Wait::receive(shared, Kind::Value);
     // SAFETY: stays in place until it is dropped.
     match unsafe { wait.poll_recv(Waker::noop()) } {

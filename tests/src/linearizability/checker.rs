@@ -10,7 +10,7 @@
 
 use super::{
     history::{History, Operation, Outcome, Pending},
-    model::{Model, State},
+    model::{CallId, Model, State},
 };
 use std::{collections::HashSet, fmt};
 
@@ -142,7 +142,10 @@ impl<'a, A: Fn(&State) -> bool> Search<'a, A> {
         for &id in &next {
             let op = &self.operations[id];
             let then = now.max(op.begin);
-            let after = self.model.step(state, id, op, |other| self.operations[other].end > then);
+            let at_work = |other: CallId| self.operations[other].end > then;
+            let overlap = |other: &CallId| *other != id && at_work(*other) && self.operations[*other].begin < op.end;
+            let others = || (0..self.operations.len()).filter(overlap).count();
+            let after = self.model.step(state, id, op, at_work, others);
             if after.is_some_and(|after| self.take(&[id], done, then, &after)) {
                 return true;
             }

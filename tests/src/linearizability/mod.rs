@@ -13,7 +13,7 @@
 //! | `checker`   | the search for an order; and the weaker check of `len`, `is_empty`, `is_full`        |
 //! | `run`       | a program on OS threads, over and over; sees who waits though he need not            |
 //! | `reference` | a channel of a mutex and a condition variable, and the ways in which it can be wrong |
-//! | `ring`      | a ring of stamped slots that never waits: what `hides_behind_overlapping` is for     |
+//! | `ring`      | a ring of stamped slots that never waits: what `Hides::BehindSlots` is for           |
 //!
 //! * L1  A call takes effect at one moment between its two ticks; the outcome is right for the state at that moment.
 //! * L2  A rendezvous is one moment of two calls.
@@ -32,7 +32,7 @@ mod run;
 
 pub use checker::{Standstill, Unexplained, check, check_counts, standstill};
 pub use history::{Call, Half, History, Operation, Outcome, Pending, Value};
-pub use model::Model;
+pub use model::{Hides, Model};
 pub use reference::{Flaw, Reference};
 pub use ring::Ring;
 pub use run::{Effort, Failure, Program, Subject, examine};

@@ -16,7 +16,7 @@
 //! seen from outside: a receive that was called may not have come so far. So `Full` and `Empty` are right whenever
 //! open.
 //!
-//! **[`hides_behind_overlapping`](Model::hides_behind_overlapping)**: a ring of stamped slots. A send takes effect when
+//! **[`Hides::BehindSlots`]**: a ring of stamped slots. A send takes effect when
 //! it takes the next place at the end, and fills its slot later; a receive when it takes the first place, and frees its
 //! slot later. Who looks at a slot that a call in the middle of its work holds does not wait for it:
 //!
@@ -30,6 +30,10 @@
 //! either is not taken (empty) or its send is at work. The same holds for `end`, at the moment in which it was read.
 //! `Disconnected` stays exact: that nobody is at work is in `first` and `end`. The argument wants every value to go
 //! through the ring; one handed over beside it would shift what is `capacity` places before the end.
+//!
+//! **[`Hides::Places`]**: a pool of places. A send takes any place that is free, before it takes effect; a receive frees the
+//! place of its value after that. So a call in the middle of its work may have one place that holds nothing yet, or no more:
+//! `Full` is right also when open and no more places are free than there are such calls. `Empty` stays exact.
 
 use super::history::{Call, Operation, Outcome, Pending, Value};
 use std::collections::VecDeque;
@@ -39,8 +43,19 @@ use std::collections::VecDeque;
 pub struct Model {
     /// `None` for unbounded.
     pub capacity: Option<usize>,
-    /// Whether `Empty` and `Full` may be due to a call that is in the middle of its work. See the file's head.
-    pub hides_behind_overlapping: bool,
+    /// What its calls do not see while others are in the middle of their work.
+    pub hides: Hides,
+}
+
+/// Whether `Empty` and `Full` may be due to a call that is in the middle of its work. See the file's head.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Hides {
+    /// Neither.
+    Nothing,
+    /// `Empty` and `Full`.
+    BehindSlots,
+    /// `Full`.
+    Places,
 }
 
 /// A call, as its number in the history.
@@ -57,25 +72,32 @@ pub(super) struct State {
 impl Model {
     /// The strict model: what the calls see is always exact.
     pub fn strict(capacity: Option<usize>) -> Self {
-        Self { capacity, hides_behind_overlapping: false }
+        Self { capacity, hides: Hides::Nothing }
     }
 
     /// A ring of stamped slots.
     pub fn ring(capacity: usize) -> Self {
-        Self { capacity: Some(capacity), hides_behind_overlapping: true }
+        Self { capacity: Some(capacity), hides: Hides::BehindSlots }
+    }
+
+    /// A pool of places.
+    pub fn pool(capacity: usize) -> Self {
+        Self { capacity: Some(capacity), hides: Hides::Places }
     }
 
     fn has_room(&self, state: &State) -> bool {
         self.capacity.is_none_or(|capacity| state.queue.len() < capacity)
     }
 
-    /// The state after the call number `id` if its outcome is right now; `at_work` says who is in the middle of a call.
+    /// The state after the call number `id` if its outcome is right now; `at_work` says who is in the middle of a call,
+    /// `others` how many are.
     pub(super) fn step(
         &self,
         state: &State,
         id: CallId,
         op: &Operation,
         at_work: impl Fn(CallId) -> bool,
+        others: impl Fn() -> usize,
     ) -> Option<State> {
         use Outcome::*;
         let (closed, no_value) = (state.closed, state.queue.is_empty());
@@ -87,14 +109,15 @@ impl Model {
                 Some(next)
             }
             (Call::TrySend(_), Full) | (Call::SendTimeout(..), TimedOut) => {
-                same(!closed && (!self.has_room(state) || self.room_is_hidden(state, at_work)))
+                let hidden = || self.room_is_hidden(state, at_work) || self.places_are_held(state, others);
+                same(!closed && (!self.has_room(state) || hidden()))
             }
             (Call::TrySend(_) | Call::SendTimeout(..) | Call::Send(_), Disconnected) => same(closed),
 
             (Call::TryRecv | Call::RecvTimeout(_) | Call::Recv, Received(value)) => {
                 let mut next = same(state.queue.front().is_some_and(|(first, _)| *first == value))?;
                 next.queue.pop_front();
-                if self.hides_behind_overlapping {
+                if self.hides == Hides::BehindSlots {
                     next.receives.push_back(id);
                     if Some(next.receives.len()) > self.capacity {
                         next.receives.pop_front();
@@ -128,7 +151,7 @@ impl Model {
     }
 
     fn value_is_hidden(&self, state: &State, at_work: impl Fn(CallId) -> bool) -> bool {
-        self.hides_behind_overlapping && state.queue.front().is_some_and(|(_, send)| at_work(*send))
+        self.hides == Hides::BehindSlots && state.queue.front().is_some_and(|(_, send)| at_work(*send))
     }
 
     fn room_is_hidden(&self, state: &State, at_work: impl Fn(CallId) -> bool) -> bool {
@@ -137,6 +160,11 @@ impl Model {
         let before_end =
             capacity.checked_sub(state.queue.len()).and_then(|free| state.receives.len().checked_sub(free));
         before_end.and_then(|at| state.receives.get(at)).is_some_and(|receive| at_work(*receive))
+    }
+
+    fn places_are_held(&self, state: &State, others: impl Fn() -> usize) -> bool {
+        let free = self.capacity.map(|capacity| capacity.saturating_sub(state.queue.len()));
+        self.hides == Hides::Places && free.is_some_and(|free| free <= others())
     }
 
     /// Whether `call`, which waits, need not wait in this state, given who waits beside it.

@@ -1,4 +1,4 @@
-//! A ring of stamped slots in which nobody waits for anybody: what `hides_behind_overlapping` describes, and no more.
+//! A ring of stamped slots in which nobody waits for anybody: what `Hides::BehindSlots` describes, and no more.
 //!
 //! ```text
 //!   slot `ticket % capacity`:   2·ticket ──send──▶ 2·ticket+1 ──receive──▶ 2·(ticket+capacity)

@@ -7,14 +7,14 @@ use greenlight::{
 use greenlight_tests::conservation::*;
 use std::{thread, time::Duration};
 
-/// On green threads, OS threads, or both, as `MIX` says.
-struct Greenlight<const MIX: u8>;
+/// On green threads, OS threads, or both, as `MIX` says; the bounded channels, or the strict ones.
+struct Greenlight<const MIX: u8, const STRICT: bool = false>;
 
 const OS_THREADS: u8 = 0;
 const GREEN_THREADS: u8 = 1;
 const BOTH: u8 = 2;
 
-impl<const MIX: u8> Subject for Greenlight<MIX> {
+impl<const MIX: u8, const STRICT: bool> Subject for Greenlight<MIX, STRICT> {
     type Sender<T: Value> = Sender<T>;
     type Receiver<T: Value> = Receiver<T>;
 
@@ -22,7 +22,11 @@ impl<const MIX: u8> Subject for Greenlight<MIX> {
         Abilities { timeouts: true, close: Some(Close::Drains), drops_refused: false, select: true };
 
     fn channel<T: Value>(capacity: Option<usize>) -> Option<(Sender<T>, Receiver<T>)> {
-        Some(capacity.map_or_else(channel::unbounded, channel::bounded))
+        match capacity {
+            Some(capacity) if STRICT && capacity > 0 => Some(channel::bounded_strict(capacity)),
+            _ if STRICT => None,
+            capacity => Some(capacity.map_or_else(channel::unbounded, channel::bounded)),
+        }
     }
 
     fn try_send<T: Value>(tx: &Sender<T>, value: T) -> Sent<T> {
@@ -103,6 +107,16 @@ fn every_cancel() {
     if <Greenlight<OS_THREADS>>::FUTURES {
         examine::<Greenlight<OS_THREADS>>(Schedule::enumerated().step_by(sparsely(5))).assert_none();
     }
+}
+
+#[test]
+fn strict_taking_turns() {
+    examine::<Greenlight<OS_THREADS, true>>(seeds(10_000).map(Schedule::seeded)).assert_none();
+}
+
+#[test]
+fn strict_between_green_and_os_threads() {
+    examine::<Greenlight<BOTH, true>>(thread_seeds(500).map(Schedule::seeded_threads)).assert_none();
 }
 
 #[test]

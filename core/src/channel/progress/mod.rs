@@ -18,7 +18,7 @@
 //! The steps are those of `sync/steps.rs`. `GREENLIGHT_PROGRESS_OPS` says how many `try_` calls the two others make together,
 //! at each step of each case.
 
-use super::{Receiver, Sender, TryRecvError, TrySendError, bounded, unbounded};
+use super::{Receiver, Sender, TryRecvError, TrySendError, bounded, bounded_strict, unbounded};
 use crate::{
     park::{self, Hooks, Why},
     sync::steps::{self, At, Watch},
@@ -52,6 +52,8 @@ pub(super) struct Kind {
     name: &'static str,
     /// None: unbounded.
     capacity: Option<usize>,
+    /// Nothing hides anything: `bounded_strict`, and with it the channels in statics, whose buffer is the same.
+    strict: bool,
     /// Values that have passed through before.
     passed: usize,
 }
@@ -67,7 +69,15 @@ impl Kind {
 
     /// How many values may be out of reach behind a stopped thread (R3 in `ring.rs`).
     fn hides(&self) -> usize {
-        self.capacity.unwrap_or(0)
+        self.capacity.filter(|_| !self.strict).unwrap_or(0)
+    }
+
+    fn make(&self) -> (Sender<Token>, Receiver<Token>) {
+        match self.capacity {
+            None => unbounded(),
+            Some(capacity) if self.strict => bounded_strict(capacity),
+            Some(capacity) => bounded(capacity),
+        }
     }
 }
 
@@ -251,7 +261,7 @@ impl Run {
     fn go(&self) -> Result<Outcome, String> {
         let Self { kind, case, .. } = *self;
         let ledger = Ledger::new(self.operations + 256);
-        let (tx, rx) = kind.capacity.map_or_else(unbounded, bounded);
+        let (tx, rx) = kind.make();
         self.set_up(&ledger, &tx, &rx);
         let helper = case.helper.map(|helper| {
             let operation = match helper {
@@ -304,7 +314,11 @@ impl Run {
                 return Err(format!("{drained} values are out of reach: {held} may be, and {} hidden", kind.hides()));
             }
             hidden = missing;
-            if matches!(late, Late::Closed) && kind.is_unbounded() && end != Some(TryRecvError::Disconnected) {
+            if matches!(late, Late::Closed)
+                && kind.hides() == 0
+                && !kind.is_rendezvous()
+                && end != Some(TryRecvError::Disconnected)
+            {
                 return Err(format!("closed and drained, it says {end:?}"));
             }
         }
@@ -473,24 +487,27 @@ fn every_case(kind: &'static Kind) {
 
 /// A test for each kind.
 macro_rules! kinds {
-    ($($test:ident: $name:literal, $capacity:expr, $passed:expr;)*) => {
+    ($($test:ident: $name:literal, $capacity:expr, $strict:expr, $passed:expr;)*) => {
         $(#[test]
         fn $test() {
-            static KIND: Kind = Kind { name: $name, capacity: $capacity, passed: $passed };
+            static KIND: Kind = Kind { name: $name, capacity: $capacity, strict: $strict, passed: $passed };
             every_case(&KIND);
         })*
     };
 }
 
 kinds! {
-    progress_bounded_0: "bounded(0)", Some(0), 0;
-    progress_bounded_1: "bounded(1)", Some(1), 0;
-    progress_bounded_2: "bounded(2)", Some(2), 1;
-    progress_bounded_4: "bounded(4)", Some(4), 7;
-    progress_unbounded: "unbounded", None, 0;
+    progress_bounded_0: "bounded(0)", Some(0), false, 0;
+    progress_bounded_1: "bounded(1)", Some(1), false, 0;
+    progress_bounded_2: "bounded(2)", Some(2), false, 1;
+    progress_bounded_4: "bounded(4)", Some(4), false, 7;
+    progress_strict_1: "bounded_strict(1)", Some(1), true, 0;
+    progress_strict_2: "bounded_strict(2)", Some(2), true, 1;
+    progress_strict_4: "bounded_strict(4)", Some(4), true, 7;
+    progress_unbounded: "unbounded", None, false, 0;
     // 31 cells a segment: the last of the first one, and the way into the second and the third.
-    progress_unbounded_in_its_first_segment: "unbounded, after 7", None, 7;
-    progress_unbounded_before_its_segments_end: "unbounded, after 30", None, 30;
-    progress_unbounded_at_its_segments_end: "unbounded, after 31", None, 31;
-    progress_unbounded_at_its_second_segments_end: "unbounded, after 62", None, 62;
+    progress_unbounded_in_its_first_segment: "unbounded, after 7", None, false, 7;
+    progress_unbounded_before_its_segments_end: "unbounded, after 30", None, false, 30;
+    progress_unbounded_at_its_segments_end: "unbounded, after 31", None, false, 31;
+    progress_unbounded_at_its_second_segments_end: "unbounded, after 62", None, false, 62;
 }

@@ -1,5 +1,6 @@
 //! Channel semantics from OS threads, and random single-task histories against a `VecDeque`.
 
+mod fixed;
 mod futures;
 mod selects;
 
@@ -76,9 +77,11 @@ proptest! {
     #[test]
     fn histories_agree_with_the_model(
         capacity in prop_oneof![Just(Some(0_usize)), (1..6_usize).prop_map(Some), Just(None)],
+        strict in any::<bool>(),
         steps in prop::collection::vec(step(), 0..60),
     ) {
         let (tx, rx) = match capacity {
+            Some(capacity) if strict && capacity > 0 => bounded_strict(capacity),
             Some(capacity) => bounded(capacity),
             None => unbounded(),
         };

@@ -51,7 +51,7 @@ fn a_value_that_panics_gives_its_place_back() {
     // A receiver of a rendezvous that was promised the value waits on.
     let (tx, rx) = bounded(0);
     let receiver = thread::spawn(move || rx.recv());
-    while tx.channel.shared.lines.flags() & lines::RECEIVERS == 0 {
+    while tx.shared().lines.flags() & lines::RECEIVERS == 0 {
         thread::yield_now();
     }
     assert_eq!(said(catch_unwind(AssertUnwindSafe(|| select! { send(tx, panics()) -> _ => {} }))), "no value");
