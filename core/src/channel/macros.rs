@@ -95,7 +95,9 @@ pub fn run_select<const N: usize>(arms: [&mut dyn Arm; N], limit: Limit, biased:
         index += 1;
         numbered
     });
-    run(&mut arms, limit, biased, Location::caller())
+    let chosen = run(&mut arms, limit, biased, Location::caller());
+    arms.iter_mut().for_each(|arm| arm.retire_unless(chosen));
+    chosen
 }
 
 /// Waits for the first of several operations, and runs its arm.
@@ -104,6 +106,7 @@ pub fn run_select<const N: usize>(arms: [&mut dyn Arm; N], limit: Limit, biased:
 /// select! {
 ///     recv(receiver) -> result => …,       result: Result<T, RecvError>
 ///     send(sender, value) -> result => …,  result: Result<(), SendError<T>>
+///     wait(future) -> output => …,         whatever can be awaited: output: F::Output
 ///     default => …,                        if nothing can happen now
 ///     default(duration) => …,              if nothing has happened for so long
 /// }
@@ -113,6 +116,16 @@ pub fn run_select<const N: usize>(arms: [&mut dyn Arm; N], limit: Limit, biased:
 /// Receivers and senders are evaluated once, on entry, in the order written. The value of a `send` is evaluated only when
 /// that arm has been chosen: what it would have moved is still there for the other arms. With neither arms nor default it
 /// waits for ever.
+///
+/// # Anything that can be awaited
+///
+/// What `wait(…)` takes is any [`IntoFuture`]: a task's join handle, a wait group, a lock's `lock_async()`, a future of another
+/// library. It is polled in place, in this call; no executor is needed. When another arm is chosen it is dropped, before a
+/// `send`'s value is made or a body runs: so it should lose nothing by that, as all of greenlight's futures do. To keep
+/// one for a later select, pin it outside and write `wait(future.as_mut())`; then do not forget it: a future that waits for
+/// a lock holds up the others as long as nobody polls it.
+///
+/// With such an arm, each wake-up takes the other arms out of their lines, and puts them at the end again.
 ///
 /// # Cost
 ///
@@ -134,6 +147,22 @@ pub fn run_select<const N: usize>(arms: [&mut dyn Arm; N], limit: Limit, biased:
 ///     default(Duration::from_secs(1)) => unreachable!(),
 /// };
 /// assert_eq!(got, 7);
+/// ```
+///
+/// Beside a future:
+///
+/// ```
+/// use greenlight_core::{Watch, channel::bounded, select};
+///
+/// let (level, (_tx, orders)) = (Watch::new(0), bounded::<u32>(1));
+/// let mut watcher = level.subscribe();
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| level.send(3));
+///     select! {
+///         recv(orders) -> _ => unreachable!(),
+///         wait(watcher.changed_async()) -> () => assert_eq!(level.get(), 3),
+///     }
+/// });
 /// ```
 #[macro_export]
 macro_rules! select {
@@ -201,6 +230,9 @@ macro_rules! __select {
     (@read $biased:tt $default:tt $arms:tt send($tx:expr, $value:expr $(,)?) -> $pattern:pat => $($rest:tt)*) => {
         $crate::__select!(@body $biased $default $arms (send ($tx) ($value) ($pattern)) $($rest)*)
     };
+    (@read $biased:tt $default:tt $arms:tt wait($future:expr $(,)?) -> $pattern:pat => $($rest:tt)*) => {
+        $crate::__select!(@body $biased $default $arms (wait ($future) () ($pattern)) $($rest)*)
+    };
     // A block with or without a comma after it; any other expression with one, unless it is the last.
     (@body $biased:tt $default:tt [$($arms:tt)*] ($($arm:tt)*) $body:block, $($rest:tt)*) => {
         $crate::__select!(@read $biased $default [$($arms)* ($($arm)* ($body))] $($rest)*)
@@ -221,7 +253,14 @@ macro_rules! __select {
         $crate::__select!(@bind ($biased) $default (0usize) () [] $arms)
     };
     (@read $($rest:tt)*) => {
-        ::core::compile_error!("select!: expected `recv(rx) -> pattern => …`, `send(tx, value) -> pattern => …`, `default => …` or `default(duration) => …`")
+        ::core::compile_error!("select!: expected `recv(rx) -> pattern => …`, `send(tx, value) -> pattern => …`, `wait(future) -> pattern => …`, `default => …` or `default(duration) => …`")
+    };
+    (@bind $biased:tt $default:tt ($index:expr) ($($path:tt)*) [$($bound:tt)*]
+        [(wait ($future:expr) $value:tt $pattern:tt $body:tt) $($rest:tt)*]) => {
+        match ::core::pin::pin!(::core::option::Option::Some(::core::future::IntoFuture::into_future($future))) {
+            channel => $crate::__select!(@bind $biased $default ($index + 1) ($($path)* . 1)
+                [$($bound)* (wait channel ($index) ($($path)* . 0) $value $pattern $body)] [$($rest)*]),
+        }
     };
     (@bind $biased:tt $default:tt ($index:expr) ($($path:tt)*) [$($bound:tt)*]
         [($kind:ident ($channel:expr) $value:tt $pattern:tt $body:tt) $($rest:tt)*]) => {
@@ -254,6 +293,12 @@ macro_rules! __select {
     };
     (@tuple (send $channel:ident) $($rest:tt)*) => {
         ({ use $crate::channel::Target as _; $channel.send_arm() }, $crate::__select!(@tuple $($rest)*))
+    };
+    (@tuple (wait $future:ident) $($rest:tt)*) => {
+        ($crate::channel::wait_arm($future), $crate::__select!(@tuple $($rest)*))
+    };
+    (@finish wait ($($arm:tt)*) ()) => {
+        $crate::channel::Chosen::finish(&mut $($arm)*)
     };
     (@finish recv ($($arm:tt)*) ()) => {
         $crate::channel::Chosen::finish(&mut $($arm)*)

@@ -29,7 +29,7 @@
 //!
 //! # Several at once
 //!
-//! [`select!`](crate::select) waits for the first of several operations, [`select_biased!`](crate::select_biased) prefers
+//! [`select!`](crate::select) waits for the first of several operations, and of any futures; [`select_biased!`](crate::select_biased) prefers
 //! the ones that stand first, and [`Select`] takes a list that is made at run time.
 //!
 //! # Progress
@@ -55,6 +55,7 @@ mod clock;
 #[cfg(feature = "alloc")]
 mod dynamic;
 mod error;
+mod event;
 mod fixed;
 #[cfg(feature = "alloc")]
 mod flavor;
@@ -92,6 +93,8 @@ pub use error::{
     ReadyTimeoutError, RecvError, RecvTimeoutError, SelectTimeoutError, SendError, SendTimeoutError, TryReadyError,
     TryRecvError, TrySelectError, TrySendError,
 };
+#[doc(hidden)]
+pub use event::wait_arm;
 pub use fixed::{StaticChannel, StaticReceiver, StaticSender};
 pub use future::{RecvFuture, SendFuture};
 pub use home::{Home, InStatic, OnHeap};

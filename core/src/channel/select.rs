@@ -19,6 +19,8 @@
 //! * S3  The arms stay enlisted only inside `run`, which borrows them all the while.
 //! * S4  A send is chosen before its value exists: what it has then is a token (`arms.rs`), for a place in the buffer, or for a
 //!   waiting receiver. The token is redeemed by the value, or given back.
+//! * S5  A future (`event.rs`) is polled only while no arm is enlisted: before the others enlist, and after a wake-up once they
+//!   have withdrawn. So what it returns cannot come beside what a peer has done.
 
 use super::wait::Rounds;
 use crate::{
@@ -103,6 +105,12 @@ pub unsafe trait Arm {
     fn accept(&mut self) -> bool;
     /// This arm was told to look, and the select has ended by another.
     fn pass_on(&mut self);
+    /// For a future: asks it, with the waker of this sleep. `Ready` if it has happened. No arm is enlisted.
+    fn ask(&mut self, _: &Waker) -> Option<Poll<()>> {
+        None
+    }
+    /// Another arm was chosen: lets go of everything, before the program's code runs.
+    fn retire(&mut self) {}
     /// When it will happen by itself.
     fn ripe_at(&self) -> Option<Tick> {
         None
@@ -119,6 +127,12 @@ pub(crate) struct Numbered<'a> {
 impl<'a> Numbered<'a> {
     pub(crate) fn new(index: usize, arm: &'a mut dyn Arm) -> Self {
         Self { index, arm, version: 0 }
+    }
+
+    pub(crate) fn retire_unless(&mut self, chosen: Option<usize>) {
+        if chosen != Some(self.index) {
+            self.arm.retire();
+        }
     }
 }
 
@@ -239,10 +253,19 @@ fn sleep(
     let why = Why { what: "select", object: 0, site };
     let stage = Cell::new(None);
     let mut armed = Enlisted { arms, turn };
+    let mut asked = false;
     let _ = park::wait(&why, deadline, &mut |waker| {
-        if stage.get().is_none() {
-            stage.set(Some(enlist(armed.arms, turn, waker)));
-            order(armed.arms, biased);
+        match stage.get() {
+            None => {
+                stage.set(Some(match ask(armed.arms, waker, &mut asked) {
+                    Some(index) => Entry::Met(index),
+                    None => enlist(armed.arms, turn, waker),
+                }));
+                order(armed.arms, biased);
+            }
+            // It may be a future that has woken us: S5.
+            Some(_) if asked => return Poll::Ready(()),
+            Some(_) => {}
         }
         match stage.get() {
             Some(Entry::Enlisted) if !look(armed.arms, turn, waker) => Poll::Pending,
@@ -254,6 +277,15 @@ fn sleep(
         Some(Entry::Met(index)) => Sleep::Met(index),
         _ => Sleep::Over,
     }
+}
+
+/// Asks the futures, if there are any. The one that has happened.
+fn ask(arms: &mut [Numbered<'_>], waker: &Waker, asked: &mut bool) -> Option<usize> {
+    arms.iter_mut().find_map(|Numbered { arm, index, .. }| {
+        let answer = arm.ask(waker)?;
+        *asked = true;
+        answer.is_ready().then_some(*index)
+    })
 }
 
 #[derive(Clone, Copy)]
