@@ -278,6 +278,7 @@ macro_rules! __select {
             $(::core::option::Option::Some(index) if index == $index => {
                 let result = $crate::__select!(@finish $kind (arms $($path)*) $value);
                 ::core::mem::drop(arms);
+                #[allow(clippy::let_unit_value)]
                 let $pattern = result;
                 $body
             })*
