@@ -23,6 +23,7 @@
 //! # Features
 //!
 //! * `alloc`: channels on the heap.
+//! * `futures`: [`channel::Receiver`] as a `Stream`, [`channel::Sender`] as a `Sink`, `FusedFuture`.
 //! * `std` (default): OS threads park instead of spinning, and there is a clock for the calls with a time limit.
 //!
 //! # Examples

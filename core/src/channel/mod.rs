@@ -77,11 +77,15 @@ mod segments;
 mod select;
 mod sender;
 mod shared;
+#[cfg(feature = "futures")]
+mod stream;
 #[cfg(feature = "alloc")]
 mod timer;
 mod wait;
 #[cfg(feature = "alloc")]
 pub mod watch;
+#[cfg(feature = "alloc")]
+mod weak;
 
 #[doc(inline)]
 pub use crate::{select, select_biased};
@@ -100,10 +104,14 @@ pub use future::{RecvFuture, SendFuture};
 pub use home::{Home, InStatic, OnHeap};
 #[doc(hidden)]
 pub use macros::{Chosen, Redeem, Source, Target, run_select};
-pub use receiver::{IntoIter, Iter, Receiver, TryIter};
+pub use receiver::{Drain, IntoIter, Iter, Receiver, TryIter};
 #[doc(hidden)]
 pub use select::{Arm, Limit};
 pub use sender::Sender;
+#[cfg(feature = "futures")]
+pub use stream::{RecvStream, SendSink};
+#[cfg(feature = "alloc")]
+pub use weak::{WeakReceiver, WeakSender};
 
 use crate::sync::{atomic::AtomicUsize, const_unless_loom};
 use shared::Shared;

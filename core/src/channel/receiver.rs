@@ -103,6 +103,59 @@ impl<T, H: Home<T>> Receiver<T, H> {
         TryIter { receiver: self }
     }
 
+    /// The values that are there now: no more than were there when this was called, however quickly others come. Never waits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (tx, rx) = greenlight_core::channel::unbounded();
+    /// (0..3).for_each(|i| tx.send(i).unwrap());
+    /// // A loop that sends as many as it takes ends all the same.
+    /// for value in rx.drain() {
+    ///     tx.send(value + 10).unwrap();
+    /// }
+    /// assert_eq!(rx.drain().collect::<Vec<_>>(), [10, 11, 12]);
+    /// ```
+    pub fn drain(&self) -> Drain<'_, T, H> {
+        Drain { receiver: self, left: self.len() }
+    }
+
+    /// Receives up to `limit` values into `values`, and returns how many: waits for the first, and takes what is there behind
+    /// it. With a `limit` of 0 it returns 0 at once.
+    ///
+    /// # Errors
+    ///
+    /// If the channel is closed and nothing is left in it.
+    ///
+    /// # Panics
+    ///
+    /// If `values` does while it takes a value; those before it are in `values`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (tx, rx) = greenlight_core::channel::bounded(8);
+    /// (0..5).for_each(|i| tx.send(i).unwrap());
+    /// let mut batch = Vec::new();
+    /// assert_eq!(rx.recv_many(&mut batch, 3), Ok(3));
+    /// assert_eq!(rx.recv_many(&mut batch, 3), Ok(2));
+    /// assert_eq!(batch, [0, 1, 2, 3, 4]);
+    /// ```
+    #[track_caller]
+    pub fn recv_many(&self, values: &mut impl Extend<T>, limit: usize) -> Result<usize, RecvError> {
+        if limit == 0 {
+            return Ok(0);
+        }
+        let mut next = Some(self.recv_at(Location::caller())?);
+        let mut count = 0;
+        while let Some(value) = next {
+            values.extend(Some(value));
+            count += 1;
+            next = if count < limit { self.try_recv().ok() } else { None };
+        }
+        Ok(count)
+    }
+
     /// As [`recv_timeout`](Self::recv_timeout), with the point in time at which to give up.
     ///
     /// # Errors
@@ -137,6 +190,12 @@ pub struct TryIter<'a, T, H: Home<T> = OnHeap<T>> {
     receiver: &'a Receiver<T, H>,
 }
 
+/// Iterator of [`Receiver::drain`].
+pub struct Drain<'a, T, H: Home<T> = OnHeap<T>> {
+    receiver: &'a Receiver<T, H>,
+    left: usize,
+}
+
 /// Iterator that owns its receiver.
 pub struct IntoIter<T, H: Home<T> = OnHeap<T>> {
     receiver: Receiver<T, H>,
@@ -160,6 +219,23 @@ impl<T, H: Home<T>> Iterator for TryIter<'_, T, H> {
     }
 }
 
+impl<T, H: Home<T>> Iterator for Drain<'_, T, H> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.left = self.left.checked_sub(1)?;
+        let value = self.receiver.try_recv().ok();
+        if value.is_none() {
+            self.left = 0;
+        }
+        value
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(self.left))
+    }
+}
+
 impl<T, H: Home<T>> Iterator for IntoIter<T, H> {
     type Item = T;
 
@@ -180,6 +256,12 @@ impl<T, H: Home<T>> fmt::Debug for TryIter<'_, T, H> {
     }
 }
 
+impl<T, H: Home<T>> fmt::Debug for Drain<'_, T, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("Drain { .. }")
+    }
+}
+
 impl<T, H: Home<T>> fmt::Debug for IntoIter<T, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad("IntoIter { .. }")
@@ -187,6 +269,7 @@ impl<T, H: Home<T>> fmt::Debug for IntoIter<T, H> {
 }
 
 impl<T, H: Home<T>> FusedIterator for Iter<'_, T, H> {}
+impl<T, H: Home<T>> FusedIterator for Drain<'_, T, H> {}
 impl<T, H: Home<T>> FusedIterator for IntoIter<T, H> {}
 
 impl<'a, T, H: Home<T>> IntoIterator for &'a Receiver<T, H> {

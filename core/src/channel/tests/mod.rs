@@ -1,5 +1,6 @@
 //! Channel semantics from OS threads, and random single-task histories against a `VecDeque`.
 
+mod batches;
 mod events;
 mod fixed;
 mod futures;
