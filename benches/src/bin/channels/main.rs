@@ -1,4 +1,4 @@
-//! Channels beside their peers: the same workloads through seven columns, in turn, in one run.
+//! Channels beside their peers: the same workloads through eight columns, in turn, in one run.
 //!
 //! ```text
 //! cargo run --release -p greenlight-benches --bin channels [-- [--quick] [--wide] [--rounds N] [filter]]
@@ -11,7 +11,8 @@
 //!
 //! A cell shows the median of its rounds, and the shortest behind it, in ns for each message. Empty: the peer has no
 //! such thing. The last column is our best column's median divided by the best peer's: below 1, ours is quicker. In
-//! parentheses the same for our channels on OS threads, which is where the peers run.
+//! parentheses the same for our channels on OS threads, which is where the peers run. The strict channels stand beside:
+//! they promise more than any peer.
 //!
 //! ```text
 //!   row ─▶ warm up each column, and find out how many messages fill a run ─▶ round: A B C … ─▶ round: A B C … ─▶ print

@@ -103,6 +103,40 @@ impl Peer for Greenlight {
     }
 }
 
+/// The bounded channels in which nobody hides anything.
+pub(crate) struct Strict;
+
+impl Peer for Strict {
+    type Tx<T: Send + 'static> = ours::Sender<T>;
+    type Rx<T: Send + 'static> = ours::Receiver<T>;
+
+    select_by_macro!(greenlight::select);
+
+    fn channel<T: Send + 'static>(capacity: Option<usize>) -> Option<(Self::Tx<T>, Self::Rx<T>)> {
+        capacity.filter(|capacity| *capacity > 0).map(ours::bounded_strict)
+    }
+
+    #[inline]
+    fn share<T: Send + 'static>(rx: &Self::Rx<T>) -> Self::Rx<T> {
+        rx.clone()
+    }
+
+    #[inline]
+    fn send<T: Send + 'static>(tx: &Self::Tx<T>, value: T) {
+        Greenlight::send(tx, value);
+    }
+
+    #[inline]
+    fn recv<T: Send + 'static>(rx: &Self::Rx<T>) -> Option<T> {
+        Greenlight::recv(rx)
+    }
+
+    #[inline]
+    fn try_recv<T: Send + 'static>(rx: &Self::Rx<T>) -> Option<T> {
+        Greenlight::try_recv(rx)
+    }
+}
+
 pub(crate) struct Crossbeam;
 
 impl Peer for Crossbeam {

@@ -1,6 +1,6 @@
 //! The table.
 
-use crate::workloads::Column;
+use crate::workloads::{Column, Whose::*};
 use std::{fs, thread};
 
 /// For each column the ns per message of its rounds; none where the peer has no such thing.
@@ -51,9 +51,11 @@ fn verdict(columns: &[Column], row: &Row) -> String {
         columns.iter().zip(row).filter_map(|(column, times)| Some((column, median(times)?))).collect();
     cells.sort_by(|a, b| a.1.total_cmp(&b.1));
     let find = |wanted: fn(&Column) -> bool| cells.iter().find(|(column, _)| wanted(column));
-    let (Some((_, ours)), Some((_, threads)), Some((peer, theirs))) =
-        (find(|column| column.ours), find(|column| column.ours && !column.green), find(|column| !column.ours))
-    else {
+    let (Some((_, ours)), Some((_, threads)), Some((peer, theirs))) = (
+        find(|column| matches!(column.whose, Ours | OursGreen)),
+        find(|column| column.whose == Ours),
+        find(|column| column.whose == Peers),
+    ) else {
         return String::new();
     };
     format!("{:.2} ({:.2}) × {}", ours / theirs, threads / theirs, peer.name)

@@ -3,7 +3,9 @@
 //! The clock starts when the first task leaves the common gate and stops when the last one is done: making threads, and
 //! ending them, is no part of it. Every workload knows what must arrive, and panics if anything else does.
 
-use crate::peers::{AsyncChannel, Crossbeam, Flume, GreenThreads, Greenlight, Kanal, OsThreads, Peer, Std, Tasks};
+use crate::peers::{
+    AsyncChannel, Crossbeam, Flume, GreenThreads, Greenlight, Kanal, OsThreads, Peer, Std, Strict, Tasks,
+};
 use std::{
     hint::black_box,
     time::{Duration, Instant},
@@ -75,21 +77,32 @@ impl Workload {
 
 pub(crate) struct Column {
     pub(crate) name: &'static str,
-    pub(crate) ours: bool,
-    pub(crate) green: bool,
+    pub(crate) whose: Whose,
     /// Runs a shape with so many messages. None if this column has no such thing.
     pub(crate) run: fn(&Shape, usize) -> Option<Duration>,
 }
 
-pub(crate) fn columns<V: Value>() -> [Column; 7] {
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    Ours,
+    /// Ours, on green threads.
+    OursGreen,
+    /// Ours, beside the competition.
+    OursStrict,
+    Peers,
+}
+
+pub(crate) fn columns<V: Value>() -> [Column; 8] {
+    use Whose::*;
     [
-        Column { name: "greenlight, OS threads", ours: true, green: false, run: run::<Greenlight, OsThreads, V> },
-        Column { name: "greenlight, green threads", ours: true, green: true, run: run::<Greenlight, GreenThreads, V> },
-        Column { name: "crossbeam", ours: false, green: false, run: run::<Crossbeam, OsThreads, V> },
-        Column { name: "flume", ours: false, green: false, run: run::<Flume, OsThreads, V> },
-        Column { name: "kanal", ours: false, green: false, run: run::<Kanal, OsThreads, V> },
-        Column { name: "async-channel", ours: false, green: false, run: run::<AsyncChannel, OsThreads, V> },
-        Column { name: "std", ours: false, green: false, run: run::<Std, OsThreads, V> },
+        Column { name: "greenlight, OS threads", whose: Ours, run: run::<Greenlight, OsThreads, V> },
+        Column { name: "greenlight, green threads", whose: OursGreen, run: run::<Greenlight, GreenThreads, V> },
+        Column { name: "strict, OS threads", whose: OursStrict, run: run::<Strict, OsThreads, V> },
+        Column { name: "crossbeam", whose: Peers, run: run::<Crossbeam, OsThreads, V> },
+        Column { name: "flume", whose: Peers, run: run::<Flume, OsThreads, V> },
+        Column { name: "kanal", whose: Peers, run: run::<Kanal, OsThreads, V> },
+        Column { name: "async-channel", whose: Peers, run: run::<AsyncChannel, OsThreads, V> },
+        Column { name: "std", whose: Peers, run: run::<Std, OsThreads, V> },
     ]
 }
 
