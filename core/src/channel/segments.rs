@@ -221,7 +221,7 @@ impl<T> Segments<T> {
         loop {
             // Between two ends, there is nothing wrong with addresses; and what ends has been gone past, so others get
             // on.
-            let words = || (self.head.0.load(SeqCst), self.tail.0.load(SeqCst));
+            let words = |_| (self.head.0.load(SeqCst), self.tail.0.load(SeqCst));
             match self.limbo.unconfused(words) {
                 Some((head, tail)) if !is_drained(head, tail) => return Look::Something,
                 Some((_, tail)) => return if tail & CLOSED == 0 { Look::Nothing } else { Look::End },
@@ -343,12 +343,19 @@ impl<T> Buffer<T> for Segments<T> {
         usize::MAX
     }
 
+    /// `head`, and how many segments have ended, as its address may come back: mixed from different ends, so that for
+    /// two numbers to be the same some thousand segments have to end in between.
     fn pops(&self) -> usize {
-        self.head.0.load(SeqCst)
+        loop {
+            if let Some(pops) = self.limbo.unconfused(|ended| self.head.0.load(SeqCst) ^ ended.reverse_bits()) {
+                return pops;
+            }
+        }
     }
 
+    /// It is never full.
     fn pushes(&self) -> usize {
-        self.tail.0.load(SeqCst)
+        0
     }
 
     fn may_pop(&self) -> bool {

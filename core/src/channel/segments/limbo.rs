@@ -93,11 +93,11 @@ impl<T> Limbo<T> {
         Visit(self)
     }
 
-    /// What `look` does, if no segment has ended meanwhile that it could have taken for another.
+    /// What `look` does, given how many segments have ended, if none has meanwhile that it could have taken for another.
     #[inline]
-    pub(super) fn unconfused<R>(&self, look: impl FnOnce() -> R) -> Option<R> {
+    pub(super) fn unconfused<R>(&self, look: impl FnOnce(usize) -> R) -> Option<R> {
         let ended = self.ended.load(Acquire);
-        let seen = look();
+        let seen = look(ended);
         (self.ended.load(Relaxed) == ended).then_some(seen)
     }
 

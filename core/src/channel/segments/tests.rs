@@ -347,6 +347,18 @@ fn segments_a_visitor_delays_and_its_leave_frees() {
     assert_eq!(live(&queue), 2);
 }
 
+/// No number of `pops` comes back, though `head` does.
+#[test]
+fn segments_pops_are_told_apart() {
+    let queue = Segments::new();
+    let numbers = (0..1000).map(|i| {
+        assert!(queue.push(i).is_ok() && queue.pop().is_ok());
+        queue.pops()
+    });
+    assert_eq!(numbers.collect::<std::collections::HashSet<_>>().len(), 1000);
+    assert!(live(&queue) <= 2);
+}
+
 /// Short-lived queues: the words before the first segment.
 #[test]
 fn segments_before_the_first_push() {
