@@ -33,7 +33,10 @@ pub type StaticReceiver<'a, T> = Receiver<T, InStatic<'a, T>>;
 ///
 /// Strictly lock-free: `try_send` and `try_recv` never wait for anybody, and a thread, or an interrupted main loop, that has
 /// stopped in the middle of either keeps one place, no more. So a handler may use both. It must not block: no `send`,
-/// `recv`, or `select!` without `default`.
+/// `recv`, or `select!` without `default`. Whoever waits is woken by the call that serves him: his waker runs in the handler.
+///
+/// A place that a call in the middle of its work holds counts as taken: `Full` may come while as many places are free as there
+/// are such calls. `Empty` is exact.
 ///
 /// # Cost
 ///

@@ -125,6 +125,9 @@ pub fn run_select<const N: usize>(arms: [&mut dyn Arm; N], limit: Limit, biased:
 /// one for a later select, pin it outside and write `wait(future.as_mut())`; then do not forget it: a future that waits for
 /// a lock holds up the others as long as nobody polls it.
 ///
+/// It must not block inside its poll (a blocking `recv` or `lock` in an `async` block: await the `_async` one instead): that
+/// wait may take a wake-up that was meant for this one.
+///
 /// With such an arm, each wake-up takes the other arms out of their lines, and puts them at the end again.
 ///
 /// # Cost
