@@ -4,7 +4,9 @@
 use greenlight::{
     DoneOnDrop, JoinHandle, Mutex, MutexGuard, Runtime, RwLock, RwLockReadGuard, RwLockWriteGuard, SpinMutex,
     SpinMutexGuard, WaitGroup,
-    channel::{self, Receiver, Sender, bounded, unbounded},
+    channel::{
+        self, Receiver, Sender, StaticChannel, StaticReceiver, StaticSender, bounded, bounded_strict, unbounded,
+    },
     go, park, select,
 };
 use std::{
@@ -89,6 +91,16 @@ fn types_promise_threads_what_their_payload_does() {
         channel::Iter<'static, T>: |send, _| (send, send);
         channel::TryIter<'static, T>: |send, _| (send, send);
         channel::IntoIter<T>: |send, _| (send, send);
+        channel::Drain<'static, T>: |send, _| (send, send);
+        channel::WeakSender<T>: |send, _| (send, send);
+        channel::WeakReceiver<T>: |send, _| (send, send);
+        channel::RecvFuture<'static, T>: |send, _| (send, send);
+        channel::SendFuture<'static, T>: |send, _| (send, send);
+        channel::RecvStream<'static, T>: |send, _| (send, send);
+        channel::SendSink<'static, T>: |send, _| (send, send);
+        StaticChannel<T, 3>: |send, _| (send, send);
+        StaticSender<'static, T>: |send, _| (send, send);
+        StaticReceiver<'static, T>: |send, _| (send, send);
         Mutex<T>: |send, _| (send, send);
         SpinMutex<T>: |send, _| (send, send);
         // Readers share it.
@@ -123,6 +135,7 @@ fn types_promise_to_survive_a_panic() {
         };
     }
     type Fragile = &'static mut RefCell<u8>;
+    survive!(StaticSender<'static, Fragile>, StaticReceiver<'static, Fragile>);
     survive!(Sender<Fragile>, Receiver<Fragile>, channel::Iter<'static, Fragile>, channel::IntoIter<Fragile>);
     survive!(JoinHandle<Fragile>, WaitGroup, DoneOnDrop);
     // Without poisoning, a lock shows a value that a panic left half-changed.
@@ -139,8 +152,10 @@ fn roomy(f: impl FnOnce() + Send + 'static) -> thread::JoinHandle<()> {
 /// In and out by each way there is, in order, more of them than there is room.
 fn round_trip<T: Clone + PartialEq + Debug + Send + 'static>(kinds: &[T]) {
     let values: Vec<T> = kinds.iter().cycle().take(20).cloned().collect();
-    for capacity in CAPACITIES {
-        let (tx, rx) = halves(capacity);
+    let strict = CAPACITIES.map(|capacity| (capacity, true)).into_iter().filter(|(capacity, _)| *capacity > Some(0));
+    for (capacity, strict) in CAPACITIES.map(|capacity| (capacity, false)).into_iter().chain(strict) {
+        let halves = || capacity.filter(|_| strict).map_or_else(|| halves(capacity), bounded_strict);
+        let (tx, rx) = halves();
         let sender = roomy({
             let values = values.clone();
             move || {
@@ -168,10 +183,10 @@ fn round_trip<T: Clone + PartialEq + Debug + Send + 'static>(kinds: &[T]) {
             }
         }
         sender.join().unwrap();
-        assert_eq!(received, values, "capacity {capacity:?}");
+        assert_eq!(received, values, "capacity {capacity:?}, strict: {strict}");
 
         // What is left goes with the receiver, by way of both ends.
-        let (tx, rx) = halves(capacity);
+        let (tx, rx) = halves();
         let sent = kinds.iter().take_while(|value| tx.try_send((*value).clone()).is_ok()).count();
         assert_eq!(sent, capacity.unwrap_or(usize::MAX).min(kinds.len()));
         drop(rx);
@@ -223,8 +238,7 @@ fn values_of_no_size_are_dropped_once_each() {
             DROPS.fetch_add(1, Relaxed);
         }
     }
-    for capacity in [Some(5), None] {
-        let (tx, rx) = halves(capacity);
+    for (tx, rx) in [bounded(5), bounded_strict(5), unbounded()] {
         (0..5).for_each(|_| tx.send(Nothing).unwrap());
         drop(rx.recv());
         assert_eq!(DROPS.swap(0, Relaxed), 1);
