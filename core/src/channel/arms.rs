@@ -399,7 +399,15 @@ unsafe impl<T, B: Buffer<T> + ?Sized> Arm for WatchArm<'_, T, B> {
             Side::Send => RECEIVERS,
             Side::Receive => SENDERS,
         };
-        if self.0.is_promising() {
+        let happens = match self.0.side {
+            Side::Send => shared.buffer.can_push(),
+            Side::Receive => {
+                let happens = shared.buffer.can_pop();
+                shared.pass_on(); // it may have made room
+                happens
+            }
+        };
+        if happens {
             return true;
         }
         if !shared.buffer.is_rendezvous() || shared.lines.hint() & opposite == 0 {

@@ -62,6 +62,17 @@ pub trait Buffer<T> {
     /// False only if there was a moment, during the call, in which no place was free, and it was not closed.
     fn may_push(&self) -> bool;
 
+    /// Whether a pop would find a value, or the end: unlike `may_pop`, not while the value is still on its way. It may make
+    /// room, by passing over places that were given back.
+    fn can_pop(&self) -> bool {
+        self.may_pop()
+    }
+
+    /// Whether a push would find a place, or be refused: not while the place is still being emptied.
+    fn can_push(&self) -> bool {
+        self.may_push()
+    }
+
     /// A number that changes with every pop that takes effect: a buffer that is found empty twice, with the same number, was
     /// empty all the while.
     fn pops(&self) -> usize;

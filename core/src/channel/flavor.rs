@@ -85,6 +85,14 @@ impl<T> Buffer<T> for Flavor<T> {
         each!(self, buffer => buffer.may_push())
     }
 
+    fn can_pop(&self) -> bool {
+        each!(self, buffer => buffer.can_pop())
+    }
+
+    fn can_push(&self) -> bool {
+        each!(self, buffer => buffer.can_push())
+    }
+
     fn pops(&self) -> usize {
         each!(self, buffer => buffer.pops())
     }

@@ -61,6 +61,7 @@ struct Slot<T> {
 /// | `stamp` | read before a claim  | Acquire | filled, emptied         | the same                                       |
 /// | `stamp` | filled, by `fill`    | SeqCst  | `may_pop`               | B4: nobody spins for a reserved slot           |
 /// | both    | claim, close         | SeqCst  | `may_pop`, `may_push`   | B4                                             |
+/// | `stamp` | read by `can_…`      | Relaxed | nothing                 | the call that follows sees no older one        |
 /// | both    | read before a claim  | Relaxed | nothing                 | a stale position fails the claim               |
 /// | both    | read to say no       | SeqCst  | claim                   | "full", "empty" are true of one moment         |
 ///
@@ -178,6 +179,37 @@ impl<T> Ring<T> {
             head = now;
         }
     }
+
+    /// Moves `head` on from a slot that was given back, if it is there still.
+    fn pass_over(&self, head: usize) {
+        if self.head.compare_exchange(head, self.next(head), SeqCst, Relaxed).is_ok() {
+            self.slot(head).stamp.store(head.wrapping_add(self.lap), Release);
+        }
+    }
+}
+
+/// For tests: calls that stop in the middle.
+#[cfg(all(test, feature = "std", not(loom)))]
+impl<T> Ring<T> {
+    pub(super) fn stop_in_push(&self) -> usize {
+        self.claim_to_fill().unwrap()
+    }
+
+    pub(super) fn go_on_pushing(&self, position: usize, value: T) {
+        // SAFETY: R1, by `stop_in_push`.
+        self.slot(position).value.with_mut(|cell| unsafe { (*cell).write(value) });
+        self.slot(position).stamp.store(position + 1, Release);
+    }
+
+    pub(super) fn stop_in_pop(&self) -> usize {
+        self.claim_to_empty().unwrap().0
+    }
+
+    pub(super) fn go_on_popping(&self, position: usize) {
+        // SAFETY: R1, by `stop_in_pop`.
+        drop(self.slot(position).value.with(|cell| unsafe { (*cell).assume_init_read() }));
+        self.slot(position).stamp.store(position.wrapping_add(self.lap), Release);
+    }
 }
 
 /// Free slots, made where they stay: a large value's would not fit on the stack.
@@ -246,9 +278,8 @@ impl<T> Buffer<T> for Ring<T> {
     unsafe fn give_back(&self, position: usize) {
         self.slot(position).stamp.swap((position + 1) | self.mark, SeqCst);
         // If nothing stands before it, it goes at once; else a pop passes over it later.
-        let head = self.head.load(SeqCst);
-        if head == position && self.head.compare_exchange(head, self.next(head), SeqCst, Relaxed).is_ok() {
-            self.slot(position).stamp.store(position.wrapping_add(self.lap), Release);
+        if self.head.load(SeqCst) == position {
+            self.pass_over(position);
         }
     }
 
@@ -292,6 +323,36 @@ impl<T> Buffer<T> for Ring<T> {
         model_fence();
         let tail = self.tail.load(SeqCst);
         self.head.load(SeqCst).wrapping_add(self.lap) != tail
+    }
+
+    fn can_pop(&self) -> bool {
+        loop {
+            let head = self.head.load(SeqCst);
+            let stamp = self.slot(head).stamp.load(Relaxed);
+            if stamp == head + 1 {
+                return true;
+            }
+            if stamp == (head + 1) | self.mark {
+                self.pass_over(head);
+                continue;
+            }
+            let closed = self.tail.load(SeqCst) == head | self.mark;
+            if self.head.load(SeqCst) == head {
+                return closed;
+            }
+        }
+    }
+
+    fn can_push(&self) -> bool {
+        loop {
+            let tail = self.tail.load(SeqCst);
+            if tail & self.mark != 0 || self.slot(tail).stamp.load(Relaxed) == tail {
+                return true;
+            }
+            if self.tail.load(SeqCst) == tail {
+                return false;
+            }
+        }
     }
 
     fn pops(&self) -> usize {

@@ -366,6 +366,22 @@ impl<T> Buffer<T> for Segments<T> {
     fn may_push(&self) -> bool {
         true
     }
+
+    /// A pop does not stop at a cell whose sender is slow: one full cell, wherever it stands, will do.
+    fn can_pop(&self) -> bool {
+        let _visit = self.limbo.visit();
+        let head = self.head.0.load(SeqCst);
+        let tail = self.tail.0.load(SeqCst);
+        if tail & CLOSED != 0 || address(head) != address(tail) {
+            // The end, or the first cell of a segment that `tail` has come to, which is full (G1).
+            return true;
+        }
+        // In between there is a cell only if there is a segment.
+        (count(head)..count(tail)).any(|cell| {
+            // SAFETY: visitor, G5.
+            unsafe { Segment::<T>::in_use(Segment::at(head)) }.cells[cell].is_full()
+        })
+    }
 }
 
 impl<T> Drop for Segments<T> {

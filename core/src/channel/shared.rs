@@ -347,7 +347,7 @@ impl<T, B: Buffer<T> + ?Sized> Shared<T, B> {
         let mut moved = false;
         while !wakers.is_full() && self.buffer.may_push() {
             let Some(first) = lines.senders.peek() else { break };
-            if first.kind == Kind::Offer {
+            if first.kind != Kind::Value {
                 if self.buffer.capacity().saturating_sub(self.buffer.len()) <= told.places && !self.buffer.is_closed() {
                     break;
                 }

@@ -42,6 +42,7 @@ pub(super) struct Cell<T> {
     /// |           |                   |             | after the breaker's last use of it                     |
     /// | look      | Acquire           | fill        | the same                                               |
     /// | break     | Release / Acquire | fill        | both                                                   |
+    /// | peek      | Relaxed           | nothing     | the pop that follows sees no older state               |
     state: AtomicU8,
     value: UnsafeCell<MaybeUninit<T>>,
 }
@@ -75,6 +76,11 @@ impl<T> Cell<T> {
         }
         // SAFETY: G3: it is FULL, and we are the receiver.
         Some(self.value.with_mut(|place| unsafe { (*place).assume_init_read() }))
+    }
+
+    /// Whether there is, or was, a value in it.
+    pub(super) fn is_full(&self) -> bool {
+        self.state.load(Relaxed) == FULL
     }
 
     /// Ends the wait for the sender. False if it came.

@@ -116,6 +116,7 @@ proptest! {
             }
             prop_assert_eq!(queue.len(), model.len());
             prop_assert_eq!(queue.may_pop(), closed || !model.is_empty());
+            prop_assert_eq!(queue.can_pop(), closed || model.iter().any(Option::is_some));
             prop_assert_eq!(queue.is_closed(), closed);
         }
         prop_assert_eq!(drain(&queue), model.into_iter().flatten().collect::<Vec<_>>());

@@ -4,6 +4,7 @@ mod batches;
 mod events;
 mod fixed;
 mod futures;
+mod readiness;
 mod selects;
 
 use super::*;
