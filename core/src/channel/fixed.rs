@@ -41,7 +41,7 @@ pub type StaticReceiver<'a, T> = Receiver<T, InStatic<'a, T>>;
 /// # Cost
 ///
 /// A place costs two words besides its value (8 bytes where there are no 64-bit atomics, else 16). The rest is 56 bytes on 32
-/// bits; on 64 bits, where it keeps what different cores write apart, 768. All its bytes are zero when it is new, so in a
+/// bits; on 64 bits, where it keeps what different cores write apart, at most 768. All its bytes are zero when it is new, so in a
 /// static it takes no room in the program's image.
 ///
 /// # Panics

@@ -43,6 +43,7 @@
 //! * `after`, `at`, `tick`: every call takes a lock for a few instructions, and spins while a thread that has stopped holds it.
 //! * `bounded(0)`: senders and receivers meet under a lock. A `try_` call tries for a while, then says `Full` or `Empty`. A
 //!   `try_recv` that meets a select which was chosen to send waits for the value to be made.
+//! * `ready` of a [`Select`] waits for a value that is on its way in, or for a place on its way out.
 //! * A call that has to wait, or gives up waiting, stands in line, or leaves it, under a lock: it spins while a thread that
 //!   has stopped holds that. So do a `select!` that finds nothing ready, and the poll and the drop of a future that is pending.
 
@@ -215,7 +216,8 @@ fn halves<T>(flavor: Flavor<T>) -> (Sender<T>, Receiver<T>) {
 ///
 /// | operation | order   | pairs with | so that                                                     |
 /// |-----------|---------|------------|-------------------------------------------------------------|
-/// | one more  | Relaxed | nothing    | the new handle is made from a live one                      |
+/// | one more  | Relaxed | nothing    | it is made from a live one, or by a split: then nobody who  |
+/// |           |         |            | closes relies on what its maker did                         |
 /// | one less  | AcqRel  | one less   | who closes does so after everything the others did          |
 pub struct Channel<T, B: ?Sized> {
     sender_handles: AtomicUsize,

@@ -72,7 +72,7 @@ pub(super) type HeapPool<T> = Pool<T, alloc::boxed::Box<[Node<T>]>>;
 /// | `next` | an owner resets it | Relaxed | nothing         | `link` publishes it                           |        |
 /// | `head` | `pop` moves it     | Release | its looks       | a `next` found through it is as new as it is, | 4 5 6  |
 /// |        |                    |         |                 | no slot is read that the node gets only later | argued |
-/// | `head` | looks              | Acquire | `pop` moves it  | the same                                      | 4 5 6  |
+/// | `head` | looks, also `pops` | Acquire | `pop` moves it  | the same                                      | 4 5 6  |
 /// | `head` | `len`'s second     | Relaxed | nothing         | `end` is between: it comes no earlier         |        |
 /// | `tail` | `advance`          | Release | its look        | a `next` found through it is as new as it is  | 3      |
 /// | `tail` | `end` looks        | Acquire | `advance`       | the same                                      | 3      |
@@ -80,18 +80,21 @@ pub(super) type HeapPool<T> = Pool<T, alloc::boxed::Box<[Node<T>]>>;
 /// |        |                    |         |                 | `below` are seen; B4                          |        |
 /// | `free` | `take` looks, also | Acquire | `put`           | the same                                      | 7      |
 /// |        | by a failed try    |         |                 |                                               |        |
-/// | `free` | `take` moves it    | Relaxed | nothing         | by P5, what it takes is what the look saw     |        |
+/// | `free` | `take` moves it    | Release | looks by others | who finds no place sees what the taker did    | 8      |
+/// |        |                    |         |                 | before: a `default` arm relies on it          |        |
+/// | `free` | `pushes` looks     | Acquire | `take`          | the same                                      | argued |
 /// | `free` | `may_push` looks   | SeqCst  | `put`           | B4                                            | argued |
 ///
 /// Made Relaxed, each fails the model `pool_…`: 1 `two_pushes_meet_a_pop`, 2 `close_meets_a_push`,
 /// 3 `tail_is_helped_along`, 4 `two_pops_of_one_push`, 5 `len_stays_in_bounds`, 6 `may_pop_looks_in_order`,
-/// 7 `place_has_one_owner`. The checker has no SeqCst and no read of what is yet to be written, so these are argued:
+/// 7 `place_has_one_owner`, 8 `full_after_room_elsewhere`. The checker has no SeqCst and no read of what is yet to be written, so these are argued:
 ///
 /// * `may_push`: of a `put` and an announcement that comes before its look, the later one in the order of all SeqCst
 ///   operations sees the other. Or somebody took it again in between: then there is no room.
 /// * `may_pop`: let it find none behind a head at position p. A link from p on that precedes the announcement has one
 ///   from p itself before it (each `link` comes after the one before, by `tail` and `end`), or is that; so the look,
 ///   which is later, would have found that. What was linked before p was popped before `head` was there.
+/// * `pushes`: it is compared with one from before, and a look by `take` that found the same comes between the two.
 /// * `head`: were the exchange Relaxed, a pop might read the slot that its node gets only once it is free.
 pub struct Pool<T, S: Nodes<T> + ?Sized> {
     head: Padded<AtomicBits>,
@@ -234,7 +237,7 @@ impl<T, S: Nodes<T> + ?Sized> Pool<T, S> {
             // If somebody takes the node meanwhile, this may be anything; then the exchange fails (P5).
             let below = self.link_of(top.number).below(top.number);
             let rest = Tagged { tag: self.tag_after(top.tag), number: below };
-            match self.free().exchange(top, rest, Relaxed, Acquire) {
+            match self.free().exchange(top, rest, Release, Acquire) {
                 Ok(()) => return Some(top.number),
                 Err(found) => top = found,
             }

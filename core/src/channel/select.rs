@@ -4,10 +4,13 @@
 //!   try each arm, in random order ── one can happen ──▶ it is done, or its place is taken: chosen
 //!      ▲        │ none
 //!      │        ▼
+//!      │   ask the futures again, with a waker ── one is ready ──▶ chosen
+//!      │        │ none
+//!      │        ▼
 //!      │   sort by channel ─▶ lock all ─▶ meet who waits in a rendezvous ─▶ enlist every arm ─▶ release all
 //!      │                                                                                          │
 //!      │        look at the buffers again, sleep ◀────────────────────────────────────────────────┘
-//!      │        │ a peer ended it, or time is up
+//!      │        │ a peer ended it, a future may be ready, or time is up
 //!      │        ▼
 //!      └── take all arms out ──▶ the peer did the operation: chosen
 //!          "look again"

@@ -130,7 +130,7 @@ impl<T, H: Home<T>> Stream for RecvStream<'_, T, H> {
     type Item = T;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
-        // SAFETY: the future is not moved: it is made, polled and dropped in place.
+        // SAFETY: what is pinned, the future, is not moved: it is made, polled and dropped in place.
         let this = unsafe { self.get_unchecked_mut() };
         if this.ended {
             return Poll::Ready(None);
@@ -166,7 +166,7 @@ impl<T, H: Home<T>> FusedStream for RecvStream<'_, T, H> {
 
 impl<T, H: Home<T>> SendSink<'_, T, H> {
     fn poll_sent(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), SendError<T>>> {
-        // SAFETY: the future is not moved: it is polled and dropped in place.
+        // SAFETY: what is pinned, the future, is not moved: it is polled and dropped in place.
         let this = unsafe { self.get_unchecked_mut() };
         let Some(sending) = &mut this.sending else { return Poll::Ready(Ok(())) };
         // SAFETY: pinned with the sink, and dropped in place.
@@ -189,7 +189,7 @@ impl<T, H: Home<T>> Sink<T> for SendSink<'_, T, H> {
     ///
     /// If `poll_ready` has not said that it is ready, or the sink was closed.
     fn start_send(self: Pin<&mut Self>, value: T) -> Result<(), SendError<T>> {
-        // SAFETY: nothing is moved: a future is made where none is.
+        // SAFETY: what is pinned, the future, is not moved: one is made where none is.
         let this = unsafe { self.get_unchecked_mut() };
         assert!(this.sending.is_none(), "`start_send` on a sink that is not ready: wait for `poll_ready` first");
         // SAFETY: M1.
@@ -211,7 +211,7 @@ impl<T, H: Home<T>> Sink<T> for SendSink<'_, T, H> {
 
     fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), SendError<T>>> {
         let sent = core::task::ready!(self.as_mut().poll_sent(context));
-        // SAFETY: no future is left that points to it.
+        // SAFETY: what is pinned, the future, is gone; so by M1 nothing points to the sender's channel.
         let this = unsafe { self.get_unchecked_mut() };
         if let Handle::Owned(sender) = &mut this.sender {
             *sender = None;

@@ -27,7 +27,7 @@ macro_rules! weak {
         impl<T> $weak<T> {
             /// A full handle; none if there was no other one left, since that has closed the channel for good.
             pub fn upgrade(&self) -> Option<$half<T>> {
-                // Relaxed: as for a clone, the handles that count are there, and stay until after this.
+                // "One more" in the table of `Channel`: from a count above 0 it is made beside a live handle.
                 self.0
                     .channel()
                     .$handles

@@ -323,6 +323,33 @@ fn a_ring_hides_room_behind_the_receive_that_holds_the_next_slot() {
     wrong(&Model::ring(2), &lines(4..5, 6..7, &lap));
 }
 
+#[test]
+fn a_pool_is_full_by_the_places_of_calls_at_work() {
+    for (call, outcome) in [(TrySend(3), Full), (SendTimeout(3, LIMIT), TimedOut)] {
+        let one = (0..1, TrySend(1), Sent);
+        let look = (4..5, call, outcome);
+        // A receive that has taken its value, and a send that has yet to bring one, hold a place.
+        let receive = |end| (2..end, Recv, Received(1));
+        right(&Model::pool(1), &[one.clone(), receive(9), (3..4, TryRecv, Empty), look.clone()]);
+        wrong(&Model::strict(Some(1)), &[one.clone(), receive(9), (3..4, TryRecv, Empty), look.clone()]);
+        right(&Model::pool(2), &[one.clone(), (2..9, Send(2), Sent), look.clone()]);
+        // Over when the look begins; one place more than there are calls; closed is closed.
+        wrong(&Model::pool(1), &[one.clone(), receive(3), look.clone()]);
+        wrong(&Model::pool(2), &[one.clone(), receive(9), (3..4, TryRecv, Empty), look.clone()]);
+        wrong(&Model::pool(1), &[one.clone(), (2..3, CLOSE, Flag(true)), look]);
+    }
+    // Nothing hides a value.
+    let behind_a_send = [
+        (0..9, TrySend(1), Sent),
+        (2..3, TrySend(2), Sent),
+        (4..5, TryRecv, Empty),
+        (10..11, TryRecv, Received(1)),
+        (12..13, TryRecv, Received(2)),
+    ];
+    right(&Model::ring(2), &behind_a_send);
+    wrong(&Model::pool(2), &behind_a_send);
+}
+
 // Who waits -----------------------------------------------------------------------------------------------------------
 
 fn waiting(lines: &[Line], calls: &[Call]) -> History {

@@ -33,7 +33,7 @@ pub(crate) trait Peer: 'static {
 
     /// From whichever of 2 or 8 receivers has a value first, where `SELECTS`.
     fn select<T: Send + 'static>(_: &[Self::Rx<T>]) -> T {
-        unimplemented!("this library has no select")
+        unreachable!("only where SELECTS")
     }
 }
 
@@ -252,7 +252,7 @@ impl Peer for Std {
     }
 
     fn share<T: Send + 'static>(_: &Self::Rx<T>) -> Self::Rx<T> {
-        unimplemented!("std's receivers cannot be shared")
+        unreachable!("only where SHARED")
     }
 
     #[inline]

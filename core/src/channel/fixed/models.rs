@@ -1,7 +1,7 @@
 //! Models of channels in statics: the protocols of `channel/models.rs`, over the pool.
 
 use super::*;
-use crate::channel::{RecvError, TryRecvError};
+use crate::channel::{Arm, RecvError, TryRecvError, arms::SendArm};
 use loom::thread;
 use std::sync::Arc;
 
@@ -56,10 +56,9 @@ fn fixed_place_given_back_meets_a_sender_going_to_sleep() {
     loom::model(|| {
         let channel = channel();
         let other = spawn(&channel, |channel| {
-            let shared = channel.sender().shared() as *const _;
-            // SAFETY: `channel` lives on.
-            let mut arm = crate::channel::arms::SendArm::new(unsafe { &*shared });
-            let chosen = crate::channel::Arm::attempt(&mut arm);
+            let sender = channel.sender();
+            let mut arm = SendArm::new(sender.shared());
+            let chosen = arm.attempt();
             drop(arm);
             chosen
         });

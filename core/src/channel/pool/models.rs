@@ -262,3 +262,23 @@ fn pool_head_overtakes_tail() {
         assert_eq!(drain(&*pool), [3]);
     });
 }
+
+/// Who makes room in one pool before taking the last place of another is seen to have done so by whoever finds that one full.
+#[test]
+fn pool_full_after_room_elsewhere() {
+    loom::model(|| {
+        let (first, second) = (Arc::new(Small::new()), Arc::new(Small::new()));
+        second.push(0).unwrap();
+        let other = {
+            let first = first.clone();
+            spawn(&second, move |second| {
+                second.pop().unwrap();
+                let _place = first.take();
+            })
+        };
+        if first.take().is_none() {
+            assert!(second.take().is_some(), "one of the two has had room all the while");
+        }
+        other.join().unwrap();
+    });
+}
