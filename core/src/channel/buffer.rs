@@ -52,7 +52,8 @@ pub trait Buffer<T> {
     /// How many values it can hold; `usize::MAX` if there is no limit.
     fn capacity(&self) -> usize;
 
-    /// How many values are in it. In a `Ring` those on their way in, and places reserved, count.
+    /// How many values are in it. Those on their way in count in a `Ring`, as do places reserved, and in `Segments`, though
+    /// a broken cell may send them elsewhere.
     fn len(&self) -> usize;
 
     /// False only if there was a moment, during the call, in which nothing was in it, and it was not closed. In a `Ring` a

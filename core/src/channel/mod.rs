@@ -265,17 +265,18 @@ macro_rules! common {
                 self.shared().buffer.is_closed()
             }
 
-            /// How many values are in the channel now.
+            /// How many values are in the channel now. A send at work may count before its value is there (also one that
+            /// then fails, because the channel is closed); a receive at work may have its value counted no more.
             pub fn len(&self) -> usize {
                 self.shared().buffer.len()
             }
 
-            /// Whether no value is in the channel now.
+            /// Whether no value is in the channel now, as [`len`](Self::len) counts them.
             pub fn is_empty(&self) -> bool {
                 self.len() == 0
             }
 
-            /// Whether a send would have to wait for room now; always so with capacity 0.
+            /// Whether a send would have to wait for room now, as [`len`](Self::len) counts; always so with capacity 0.
             pub fn is_full(&self) -> bool {
                 self.capacity().is_some_and(|capacity| self.len() >= capacity)
             }

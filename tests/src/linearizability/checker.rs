@@ -67,6 +67,9 @@ pub fn standstill(model: &Model, history: &History) -> Standstill {
 /// Sends that had ended before it are in the channel, unless received by somebody who began before its end; and at most
 /// those are that began before its end, without those received before it began. Never more than the capacity.
 ///
+/// Without a limit, a send takes its place in the order before it puts the value there, and a receive that does not wait
+/// for it may send it to another place, or into a close. So a send that fails may be counted while it is at work.
+///
 /// # Errors
 ///
 /// If one does not.
@@ -74,6 +77,7 @@ pub fn check_counts(model: &Model, history: &History) -> Result<(), Unexplained>
     let of = |outcome: fn(&Operation) -> bool| history.operations.iter().filter(move |op| outcome(op));
     let sent = || of(|op| op.outcome == Outcome::Sent);
     let received = || of(|op| matches!(op.outcome, Outcome::Received(_)));
+    let refused = || of(|op| op.call.value().is_some() && op.outcome == Outcome::Disconnected);
     for look in of(|op| op.call.is_count()) {
         use super::history::Call::*;
         let surely_in = sent().filter(|op| op.end < look.begin).count();
@@ -81,7 +85,11 @@ pub fn check_counts(model: &Model, history: &History) -> Result<(), Unexplained>
         let surely_out = received().filter(|op| op.end < look.begin).count();
         let maybe_out = received().filter(|op| op.begin < look.end).count();
         let least = surely_in.saturating_sub(maybe_out);
-        let most = maybe_in.saturating_sub(surely_out).min(model.capacity.unwrap_or(usize::MAX));
+        let at_work = |op: &&Operation| op.begin < look.end && look.begin < op.end;
+        let most = match model.capacity {
+            Some(capacity) => maybe_in.saturating_sub(surely_out).min(capacity),
+            None => (maybe_in + refused().filter(at_work).count()).saturating_sub(surely_out),
+        };
         let right = match (look.call, look.outcome) {
             (Len, Outcome::Count(count)) => (least..=most).contains(&count),
             (IsEmpty, Outcome::Flag(empty)) => {

@@ -424,6 +424,24 @@ fn counts_lie_between_what_the_calls_around_them_allow() {
         let history = history(&[(0..1, TrySend(1), Sent), (2..3, call, outcome), (4..5, TryRecv, Received(1))]);
         assert_eq!(check_counts(&Model::strict(capacity), &history).is_ok(), allowed, "{capacity:?}\n{history}");
     }
+    // A send that the close refuses is counted while it is at work, if there is no limit; never after.
+    for (capacity, refused, call, outcome, allowed) in [
+        (None, 2..7, Len, Count(2), true),
+        (None, 2..7, Len, Count(3), false),
+        (None, 2..3, Len, Count(2), false),
+        (None, 8..9, Len, Count(2), false),
+        (None, 2..7, Len, Count(0), false),
+        (Some(3), 2..7, Len, Count(2), false),
+        (None, 2..7, IsEmpty, Flag(true), false),
+    ] {
+        let send = (refused, Send(2), Disconnected);
+        let history = history(&[(0..1, Send(1), Sent), send, (4..5, call, outcome)]);
+        assert_eq!(check_counts(&Model::strict(capacity), &history).is_ok(), allowed, "{capacity:?}\n{history}");
+    }
+    for (refused, allowed) in [(0..3, true), (0..1, false)] {
+        let history = history(&[(refused, Send(1), Disconnected), (2..4, IsEmpty, Flag(false))]);
+        assert_eq!(check_counts(&Model::strict(None), &history).is_ok(), allowed, "{history}");
+    }
     for look in [(0..1, Len, Count(1)), (6..7, Len, Count(1))] {
         let history = history(&[(2..3, TrySend(1), Sent), (4..5, TryRecv, Received(1)), look]);
         assert!(check_counts(&buffer(1), &history).is_err(), "{history}");
