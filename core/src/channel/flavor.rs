@@ -34,17 +34,36 @@ macro_rules! each {
     };
 }
 
+/// Not inlined, so that a program's sends and receives hold the code of the most usual buffer only.
+impl<T> Flavor<T> {
+    #[inline(never)]
+    fn push_elsewhere(&self, value: T) -> Result<(), TrySendError<T>> {
+        each!(self, buffer => buffer.push(value))
+    }
+
+    #[inline(never)]
+    fn pop_elsewhere(&self) -> Result<T, TryRecvError> {
+        each!(self, buffer => buffer.pop())
+    }
+}
+
 impl<T> Buffer<T> for Flavor<T> {
     type Place = usize;
 
     #[inline]
     fn push(&self, value: T) -> Result<(), TrySendError<T>> {
-        each!(self, buffer => buffer.push(value))
+        match self {
+            Self::Ring(ring) => ring.push(value),
+            _ => self.push_elsewhere(value),
+        }
     }
 
     #[inline]
     fn pop(&self) -> Result<T, TryRecvError> {
-        each!(self, buffer => buffer.pop())
+        match self {
+            Self::Ring(ring) => ring.pop(),
+            _ => self.pop_elsewhere(),
+        }
     }
 
     fn reserve(&self) -> Result<usize, TrySendError<()>> {

@@ -40,15 +40,21 @@ use crate::sync::{
 use alloc::boxed::Box;
 use core::mem::MaybeUninit;
 
-/// How often a claimed slot is looked at before its peer counts as stopped: where there is an operating system, it gets the
-/// CPU 64 times meanwhile.
+/// How often a claimed slot is looked at before its peer counts as stopped. Where there is an operating system, the peer may
+/// have lost its CPU to another program, and not get it back within a few yields: so that takes some milliseconds.
 const PATIENCE: u32 = if cfg!(loom) {
     0
 } else if cfg!(greenlight_steps) {
     4
+} else if cfg!(feature = "std") {
+    1 << 16
 } else {
-    4096
+    1 << 12
 };
+
+/// No claim for now, and none ever: neither is a position, since both bear the bit that is `mark`, whichever it is.
+const NOT_NOW: usize = usize::MAX;
+const NEVER: usize = usize::MAX - 1;
 
 struct Slot<T> {
     stamp: AtomicUsize,
@@ -100,6 +106,7 @@ impl<T> Ring<T> {
         }
     }
 
+    #[inline]
     fn slot(&self, position: usize) -> &Slot<T> {
         let index = position & (self.mark - 1);
         debug_assert!(index < self.slots.len());
@@ -108,6 +115,7 @@ impl<T> Ring<T> {
     }
 
     /// The position after `position`: the next index, or the first one of the next lap.
+    #[inline]
     fn next(&self, position: usize) -> usize {
         if (position & (self.mark - 1)) + 1 < self.slots.len() {
             position + 1
@@ -119,16 +127,34 @@ impl<T> Ring<T> {
     /// Claims the slot at `tail`.
     #[inline]
     fn claim_to_fill(&self) -> Result<usize, TrySendError<()>> {
+        let tail = self.tail.load(Relaxed);
+        if tail & self.mark == 0
+            && self.slot(tail).stamp.load(Acquire) == tail
+            && self.tail.compare_exchange(tail, self.next(tail), SeqCst, Relaxed).is_ok()
+        {
+            return Ok(tail);
+        }
+        match self.claim_to_fill_slowly() {
+            NOT_NOW => Err(TrySendError::Full(())),
+            NEVER => Err(TrySendError::Disconnected(())),
+            position => Ok(position),
+        }
+    }
+
+    /// A position, or `NOT_NOW` or `NEVER`: what comes back in a register.
+    #[cold]
+    #[inline(never)]
+    fn claim_to_fill_slowly(&self) -> usize {
         let (mut patience, mut turn) = (PATIENCE, 0);
         let mut tail = self.tail.load(Relaxed);
         loop {
             if tail & self.mark != 0 {
-                return Err(TrySendError::Disconnected(()));
+                return NEVER;
             }
             let stamp = self.slot(tail).stamp.load(Acquire);
             if stamp == tail {
                 match self.tail.compare_exchange(tail, self.next(tail), SeqCst, Relaxed) {
-                    Ok(_) => return Ok(tail),
+                    Ok(_) => return tail,
                     Err(moved) => tail = moved,
                 }
                 continue;
@@ -136,7 +162,7 @@ impl<T> Ring<T> {
             let now = self.tail.load(SeqCst);
             if now == tail {
                 if self.head.load(SeqCst).wrapping_add(self.lap) == tail || patience == 0 {
-                    return Err(TrySendError::Full(()));
+                    return NOT_NOW;
                 }
                 // A pop has claimed the slot and is about to free it.
                 patience -= 1;
@@ -146,16 +172,38 @@ impl<T> Ring<T> {
         }
     }
 
-    /// Claims the slot at `head` if it is filled, or given back.
+    /// Claims the slot at `head`, if it is filled.
     #[inline]
-    fn claim_to_empty(&self) -> Result<(usize, bool), TryRecvError> {
+    fn claim_to_empty(&self) -> Result<usize, TryRecvError> {
+        let head = self.head.load(Relaxed);
+        if self.slot(head).stamp.load(Acquire) == head + 1
+            && self.head.compare_exchange(head, self.next(head), SeqCst, Relaxed).is_ok()
+        {
+            return Ok(head);
+        }
+        match self.claim_to_empty_slowly() {
+            NOT_NOW => Err(TryRecvError::Empty),
+            NEVER => Err(TryRecvError::Disconnected),
+            position => Ok(position),
+        }
+    }
+
+    /// A position, or `NOT_NOW` or `NEVER`: what comes back in a register.
+    #[cold]
+    #[inline(never)]
+    fn claim_to_empty_slowly(&self) -> usize {
         let (mut patience, mut turn) = (PATIENCE, 0);
         let mut head = self.head.load(Relaxed);
         loop {
             let stamp = self.slot(head).stamp.load(Acquire);
             if stamp & !self.mark == head + 1 {
                 match self.head.compare_exchange(head, self.next(head), SeqCst, Relaxed) {
-                    Ok(_) => return Ok((head, stamp & self.mark != 0)),
+                    Ok(_) if stamp & self.mark == 0 => return head,
+                    // Given back: the next one, then.
+                    Ok(_) => {
+                        self.slot(head).stamp.store(head.wrapping_add(self.lap), Release);
+                        head = self.next(head);
+                    }
                     Err(moved) => head = moved,
                 }
                 continue;
@@ -164,13 +212,13 @@ impl<T> Ring<T> {
             if now == head {
                 let tail = self.tail.load(SeqCst);
                 if tail == head {
-                    return Err(TryRecvError::Empty);
+                    return NOT_NOW;
                 }
                 if tail == head | self.mark {
-                    return Err(TryRecvError::Disconnected);
+                    return NEVER;
                 }
                 if patience == 0 || stamp & self.mark != 0 {
-                    return Err(TryRecvError::Empty);
+                    return NOT_NOW;
                 }
                 // A push has claimed the slot and is about to fill it.
                 patience -= 1;
@@ -202,7 +250,7 @@ impl<T> Ring<T> {
     }
 
     pub(super) fn stop_in_pop(&self) -> usize {
-        self.claim_to_empty().unwrap().0
+        self.claim_to_empty().unwrap()
     }
 
     pub(super) fn go_on_popping(&self, position: usize) {
@@ -249,16 +297,12 @@ impl<T> Buffer<T> for Ring<T> {
 
     #[inline]
     fn pop(&self) -> Result<T, TryRecvError> {
-        loop {
-            let (position, blank) = self.claim_to_empty()?;
-            let slot = self.slot(position);
-            // SAFETY: ours by R1, and filled unless it is blank.
-            let value = (!blank).then(|| slot.value.with(|cell| unsafe { (*cell).assume_init_read() }));
-            slot.stamp.store(position.wrapping_add(self.lap), Release);
-            if let Some(value) = value {
-                return Ok(value);
-            }
-        }
+        let position = self.claim_to_empty()?;
+        let slot = self.slot(position);
+        // SAFETY: ours by R1, and filled.
+        let value = slot.value.with(|cell| unsafe { (*cell).assume_init_read() });
+        slot.stamp.store(position.wrapping_add(self.lap), Release);
+        Ok(value)
     }
 
     fn reserve(&self) -> Result<usize, TrySendError<()>> {

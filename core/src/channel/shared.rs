@@ -74,7 +74,7 @@ impl<T, B: ?Sized> Shared<T, B> {
 }
 
 impl<T, B: Buffer<T> + ?Sized> Shared<T, B> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
         if self.lines.hint() & RECEIVERS != 0 {
             return self.send_past_receivers(value);
@@ -84,7 +84,7 @@ impl<T, B: Buffer<T> + ?Sized> Shared<T, B> {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn try_recv(&self) -> Result<T, TryRecvError> {
         match self.buffer.pop() {
             Ok(value) => {
