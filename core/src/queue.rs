@@ -225,17 +225,22 @@ impl<P> WaitQueue<P> {
 
     /// Whether there is a waiter, who may have been ended through another queue, that brought what `wanted` says.
     pub(crate) fn any(&self, wanted: impl Fn(&P) -> bool) -> bool {
+        self.find(wanted).is_some()
+    }
+
+    /// The first in line of what `wanted` says, among what they brought. As for [`any`](Self::any).
+    pub(crate) fn find(&self, wanted: impl Fn(&P) -> bool) -> Option<&P> {
         let mut next = self.first;
         while let Some(waiter) = next {
             // SAFETY: linked, so alive by Q2, for as long as the lock is held, which the borrow of `self` stands for.
-            let waiter = unsafe { waiter.as_ref() };
+            let waiter = unsafe { &*waiter.as_ptr() };
             if wanted(&waiter.payload) {
-                return true;
+                return Some(&waiter.payload);
             }
             // SAFETY: Q1.
             next = waiter.links.with(|l| unsafe { (*l).next });
         }
-        false
+        None
     }
 
     /// Claims the first waiter who came before `line`, a place that [`line`](Self::line) gave.
