@@ -12,7 +12,7 @@
 //! | pass each value to all                 | [`channel::broadcast`]                     | `alloc` |
 //! | wait for the first of several channels | [`select!`]                                |         |
 //! | wait until a number of things are done | [`WaitGroup`]                              |         |
-//! | share data                             | [`Mutex`], [`RwLock`]                      |         |
+//! | share data                             | [`Mutex`], [`RwLock`], [`Poison`]          |         |
 //! | share the latest value                 | [`Watch`], [`channel::watch`]              |         |
 //! | share data for a few instructions      | [`SpinMutex`], [`TicketMutex`]             |         |
 //! | do something when a scope ends         | [`defer!`]                                 |         |
@@ -67,6 +67,8 @@ mod wait_group;
 mod mutex;
 mod rw_lock;
 
+mod poison;
+
 #[cfg(all(feature = "lock_api", not(loom)))]
 pub mod raw;
 
@@ -81,9 +83,12 @@ mod test_support;
 
 pub use defer::Defer;
 pub use mutex::{Mutex, MutexGuard, MutexLockFuture};
+#[cfg(feature = "std")]
+pub use poison::PoisonGuard;
+pub use poison::{Poison, Poisoned};
 pub use rw_lock::{RwLock, RwLockReadFuture, RwLockReadGuard, RwLockWriteFuture, RwLockWriteGuard};
 pub use spin::{SpinMutex, SpinMutexGuard, TicketMutex, TicketMutexGuard};
-pub use wait_group::{DoneOnDrop, WaitGroup};
+pub use wait_group::{DoneOnDrop, WaitGroup, WaitGroupFuture, WaitToken, WaitTokens};
 pub use watch::{Watch, WatchChanged, Watcher};
 
 /// Go's name for [`RwLock`].

@@ -2,9 +2,9 @@
 
 use crate::{
     park::{self, Tick, Why},
-    queue::{WaitQueue, Wakers},
+    queue::{WaitQueue, Wakers, wake_in_batches},
     seat::{End, GRANTED, Kind, Seat, WOKEN},
-    spin::{SpinMutex, SpinMutexGuard},
+    spin::SpinMutex,
     sync::{
         atomic::{AtomicU32, Ordering::*},
         const_unless_loom,
@@ -67,7 +67,6 @@ impl RawMutex {
         false
     }
 
-    #[cfg(any(all(test, feature = "std"), feature = "lock_api"))]
     pub(crate) fn is_taken(&self) -> bool {
         self.state.load(Relaxed) & LOCKED != 0
     }
@@ -129,36 +128,18 @@ impl RawMutex {
             waker.into_iter().for_each(Waker::wake);
             return;
         }
-        let mut wakers = Wakers::new();
-        let rest = wake_some(&mut line, &mut wakers);
-        // M2: as above. A `take` may come from here on.
-        self.state.store(queued(&line), Release);
-        self.wake(line, wakers, rest);
-    }
-
-    /// Wakes those whom `wakers` has of the line, and then the `rest`, unless somebody holds the lock by then: he will.
-    fn wake<'a>(&'a self, mut line: SpinMutexGuard<'a, Line>, mut wakers: Wakers, mut rest: bool) {
-        /// Goes on after a waker that panicked: the others are woken nevertheless.
-        struct GoOn<'a>(&'a RawMutex);
-        impl Drop for GoOn<'_> {
-            fn drop(&mut self) {
-                self.0.wake(self.0.line.lock(), Wakers::new(), true);
-            }
-        }
-        loop {
-            let go_on = rest.then(|| GoOn(self));
-            drop(line);
-            wakers.wake();
-            if go_on.map(mem::forget).is_none() {
-                return;
-            }
-            line = self.line.lock();
-            wakers = Wakers::new();
-            rest = self.state.load(Relaxed) & LOCKED == 0 && wake_some(&mut line, &mut wakers);
-            if line.is_empty() {
+        let mut ours = true;
+        wake_in_batches(&self.line, line, |line, wakers| {
+            // Later, if somebody has taken it, his unlock will wake the others.
+            let left = (ours || !self.is_taken()) && wake_some(line, wakers);
+            if mem::take(&mut ours) {
+                // M2: as above. A `take` may come from here on.
+                self.state.store(queued(line), Release);
+            } else if line.is_empty() {
                 self.state.fetch_and(!QUEUED, Relaxed);
             }
-        }
+            left
+        });
     }
 
     /// Says that somebody is in line. False if the lock is free. The caller holds the queue lock.

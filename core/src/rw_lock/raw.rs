@@ -3,14 +3,13 @@
 use super::Access;
 use crate::{
     park::{self, Tick, Why},
-    queue::{WaitQueue, Wakers},
+    queue::{WaitQueue, wake_in_batches},
     seat::{End, GRANTED, Kind, Seat, WOKEN},
     spin::{SpinMutex, SpinMutexGuard},
     sync::const_unless_loom,
 };
 use core::{
     cell::Cell,
-    mem,
     panic::Location,
     pin::{Pin, pin},
     task::{Poll, Waker},
@@ -169,23 +168,12 @@ impl RawRwLock {
     /// Lets in whoever is first in line, and the readers right behind a reader (R2). A blocking call is in before it wakes;
     /// but where a future that was woken may want to go first, the call is woken only, and all behind it wait for it (R4).
     #[cold]
-    fn admit<'a>(&'a self, mut state: SpinMutexGuard<'a, State>) {
-        /// Goes on after a waker that panicked: the others are let in nevertheless.
-        struct GoOn<'a>(&'a RawRwLock);
-        impl Drop for GoOn<'_> {
-            fn drop(&mut self) {
-                self.0.admit(self.0.state.lock());
-            }
-        }
+    fn admit<'a>(&'a self, state: SpinMutexGuard<'a, State>) {
         let mut futures = Futures::default();
-        loop {
-            let mut wakers = Wakers::new();
-            let rest = loop {
-                if wakers.is_full() {
-                    break true;
-                }
+        wake_in_batches(&self.state, state, |state, wakers| {
+            while !wakers.is_full() {
                 let next = state.line.peek().map(Cell::get).filter(|(access, _)| state.admits(*access));
-                let Some((access, kind)) = next else { break false };
+                let Some((access, kind)) = next else { return false };
                 let outcome = match kind {
                     Kind::Future => WOKEN,
                     Kind::Patient if futures.may_keep_out(access) => WOKEN,
@@ -197,19 +185,13 @@ impl RawRwLock {
                 wakers.push(state.line.pop().and_then(|waiter| waiter.finish_as(outcome)));
                 if outcome == WOKEN {
                     if kind.is_certain() {
-                        break false;
+                        return false;
                     }
                     futures.woken(access);
                 }
-            };
-            let go_on = rest.then(|| GoOn(self));
-            drop(state);
-            wakers.wake();
-            if go_on.map(mem::forget).is_none() {
-                return;
             }
-            state = self.state.lock();
-        }
+            true
+        });
     }
 }
 
