@@ -43,10 +43,11 @@ use core::{error::Error, fmt, mem};
 /// static PAIR: Mutex<Poison<(u32, u32)>> = Mutex::new(Poison::new((0, 0)));
 ///
 /// let broken = std::thread::spawn(|| {
-///     PAIR.lock().change(|pair| {
+///     let mut lock = PAIR.lock();
+///     let _ = lock.change(|pair| {
 ///         pair.0 += 1;
 ///         panic!("before the other half");
-///     })
+///     });
 /// });
 /// assert!(broken.join().is_err());
 ///
