@@ -12,9 +12,9 @@
 //! | pass each value to all                 | [`channel::broadcast`]                     | `alloc` |
 //! | wait for the first of several channels | [`select!`]                                |         |
 //! | wait until a number of things are done | [`WaitGroup`]                              |         |
-//! | share data                             | [`Mutex`], [`RwLock`]                      |         |
+//! | share data                             | [`Mutex`], [`RwLock`], [`Poison`]          |         |
 //! | share the latest value                 | [`Watch`], [`channel::watch`]              |         |
-//! | share data for a few instructions      | [`SpinMutex`]                              |         |
+//! | share data for a few instructions      | [`SpinMutex`], [`TicketMutex`]             |         |
 //! | do something when a scope ends         | [`defer!`]                                 |         |
 //! | plug in a scheduler                    | [`park::install`]                          |         |
 //!
@@ -24,6 +24,7 @@
 //!
 //! * `alloc`: channels on the heap.
 //! * `futures`: [`channel::Receiver`] as a `Stream`, [`channel::Sender`] as a `Sink`, `FusedFuture`.
+//! * `lock_api`: the raw locks implement its traits, for mapped guards, `Arc` guards and generic code.
 //! * `std` (default): OS threads park instead of spinning, and there is a clock for the calls with a time limit.
 //!
 //! # Examples
@@ -57,6 +58,7 @@ mod spin;
 pub mod park;
 
 mod queue;
+mod seat;
 mod sleeper;
 mod turn;
 
@@ -64,6 +66,11 @@ mod wait_group;
 
 mod mutex;
 mod rw_lock;
+
+mod poison;
+
+#[cfg(all(feature = "lock_api", not(loom)))]
+pub mod raw;
 
 mod watch;
 
@@ -75,10 +82,13 @@ mod defer;
 mod test_support;
 
 pub use defer::Defer;
-pub use mutex::{Mutex, MutexGuard};
-pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
-pub use spin::{SpinMutex, SpinMutexGuard};
-pub use wait_group::{DoneOnDrop, WaitGroup};
+pub use mutex::{Mutex, MutexGuard, MutexLockFuture};
+#[cfg(feature = "std")]
+pub use poison::PoisonGuard;
+pub use poison::{Poison, Poisoned};
+pub use rw_lock::{RwLock, RwLockReadFuture, RwLockReadGuard, RwLockWriteFuture, RwLockWriteGuard};
+pub use spin::{SpinMutex, SpinMutexGuard, TicketMutex, TicketMutexGuard};
+pub use wait_group::{DoneOnDrop, WaitGroup, WaitGroupFuture, WaitToken, WaitTokens};
 pub use watch::{Watch, WatchChanged, Watcher};
 
 /// Go's name for [`RwLock`].

@@ -16,7 +16,11 @@
 //! Nodes live with the sleeper, so any number can wait without allocation. No waker is called, cloned or dropped under
 //! the lock: those run foreign code. Wakers leave as values, in a [`Wakers`] batch where there are many.
 
-use crate::{sync::UnsafeCell, turn::Turn};
+use crate::{
+    spin::{SpinMutex, SpinMutexGuard},
+    sync::UnsafeCell,
+    turn::Turn,
+};
 use core::{
     cell::Cell,
     marker::{PhantomData, PhantomPinned},
@@ -225,17 +229,22 @@ impl<P> WaitQueue<P> {
 
     /// Whether there is a waiter, who may have been ended through another queue, that brought what `wanted` says.
     pub(crate) fn any(&self, wanted: impl Fn(&P) -> bool) -> bool {
+        self.find(wanted).is_some()
+    }
+
+    /// The first in line of what `wanted` says, among what they brought. As for [`any`](Self::any).
+    pub(crate) fn find(&self, wanted: impl Fn(&P) -> bool) -> Option<&P> {
         let mut next = self.first;
         while let Some(waiter) = next {
             // SAFETY: linked, so alive by Q2, for as long as the lock is held, which the borrow of `self` stands for.
-            let waiter = unsafe { waiter.as_ref() };
+            let waiter = unsafe { &*waiter.as_ptr() };
             if wanted(&waiter.payload) {
-                return true;
+                return Some(&waiter.payload);
             }
             // SAFETY: Q1.
             next = waiter.links.with(|l| unsafe { (*l).next });
         }
-        false
+        None
     }
 
     /// Claims the first waiter who came before `line`, a place that [`line`](Self::line) gave.
@@ -349,10 +358,47 @@ impl Drop for Wakers {
     }
 }
 
+/// Gives the lock back and wakes, batch by batch: `next` fills one under the lock, and says whether others are left. A waker
+/// that panics costs nobody in a later batch the wake-up either.
+pub(crate) fn wake_in_batches<'a, S>(
+    lock: &'a SpinMutex<S>,
+    state: SpinMutexGuard<'a, S>,
+    next: impl FnMut(&mut S, &mut Wakers) -> bool,
+) {
+    struct Batches<'a, S, F: FnMut(&mut S, &mut Wakers) -> bool> {
+        lock: &'a SpinMutex<S>,
+        next: F,
+        left: bool,
+    }
+    impl<'a, S, F: FnMut(&mut S, &mut Wakers) -> bool> Batches<'a, S, F> {
+        fn run(&mut self, mut state: SpinMutexGuard<'a, S>) {
+            loop {
+                let mut wakers = Wakers::new();
+                self.left = (self.next)(&mut state, &mut wakers);
+                drop(state);
+                wakers.wake();
+                if !self.left {
+                    return;
+                }
+                state = self.lock.lock();
+            }
+        }
+    }
+    impl<S, F: FnMut(&mut S, &mut Wakers) -> bool> Drop for Batches<'_, S, F> {
+        fn drop(&mut self) {
+            // Unwinding from a batch that was not the last.
+            if self.left {
+                self.run(self.lock.lock());
+            }
+        }
+    }
+    Batches { lock, next, left: false }.run(state);
+}
+
 #[cfg(all(test, loom))]
 mod models {
     use super::*;
-    use crate::{spin::SpinMutex, sync::UnsafeCell};
+    use crate::sync::UnsafeCell;
     use core::task::Poll;
     use loom::thread;
     use std::sync::Arc;

@@ -1,65 +1,76 @@
 //! Readers together, writers alone, in the order in which they came.
 //!
+//! ```text
+//!   state:  FREE ◀──────▶ READ by n          n = 0 is FREE
+//!             ▲             ▲
+//!             └──▶ WRITTEN ─┘ downgrade
+//!
+//!   line:     R1  R2  W3  R4        a lock that becomes free lets R1 and R2 in, the last of them W3, and that one R4
+//! ```
+//!
 //! * R1  `writer` and `readers > 0` are never true together. Whoever they count may use the value, in its way.
-//! * R2  Somebody waits only behind a holder: the last holder to go lets the next in, all adjacent readers at once.
+//! * R2  Somebody waits only behind a holder, or behind a call that was woken and will run (R4): the last holder to go lets the
+//!   next in, all adjacent readers at once.
 //! * R3  Who comes while others wait joins the line, reader or writer. So neither kind can starve the other: each waits
 //!   for those who came before it, no more.
+//! * R4  A future is woken, never let in (K3): those behind it do not wait for it to be polled. A call behind it is let in if
+//!   both fit in together; else it is woken too, so that whoever of them runs first comes in. One that was woken in vain too
+//!   often is let in. Who came in after a wake-up lets in the others that fit.
 //!
 //! The counts stand under the queue's spin lock rather than in an atomic word of their own: two short locks a round,
-//! and no state that readers and the queue could disagree about.
+//! and no state that readers and the queue could disagree about. So there are no orderings here but that lock's.
 
 use crate::{
-    park::{self, Why},
-    queue::{WaitQueue, Waiter, Wakers},
-    spin::{SpinMutex, SpinMutexGuard},
+    park::{self, TimedOut},
     sync::{ConstPtr, MutPtr, UnsafeCell, const_unless_loom},
-    turn::Turn,
 };
 use core::{
-    cell::Cell,
     fmt,
     mem::ManuallyDrop,
     ops::{Deref, DerefMut},
-    panic::Location,
-    task::{Poll, Waker},
+    time::Duration,
 };
+use nested::{Reader, Readers};
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Access {
+mod future;
+mod nested;
+mod raw;
+
+pub use future::{RwLockReadFuture, RwLockWriteFuture};
+pub(crate) use raw::Manners;
+pub use raw::RawRwLock;
+
+/// What a holder may do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Access {
     Read,
     Write,
 }
 
-struct State {
-    readers: usize,
-    writer: bool,
-    queue: WaitQueue<Access>,
-}
-
-impl State {
-    /// Whether a holder of this kind can join those who hold it now (R1).
-    fn admits(&self, access: Access) -> bool {
-        !self.writer && (access == Access::Read || self.readers == 0)
-    }
-
-    fn enter(&mut self, access: Access) {
-        match access {
-            Access::Read => {
-                self.readers = self.readers.checked_add(1).expect("RwLock: more readers than a usize counts")
-            }
-            Access::Write => self.writer = true,
-        }
-    }
-}
-
 /// A lock that many readers, or one writer, can hold. Go's `sync.RWMutex`; also named [`RwMutex`](crate::RwMutex).
 ///
-/// Waiters sleep. It may be held across anything that waits. A panic of its holder unlocks it; there is no poisoning.
+/// Waiters sleep: a green thread parks, a future is pending. It may be held across anything that waits. A panic of its holder
+/// unlocks it; for poisoning, put a [`Poison`](crate::Poison) into it. A guard that is forgotten holds it for ever.
 ///
 /// # Fairness
 ///
-/// First come, first served; readers that stand next to each other in line go in together. So a task that reads must
-/// not read again before it has finished: if a writer has come in between, both wait for ever.
+/// First come, first served; readers that stand next to each other in line go in together. So a call waits for those who
+/// came before it, and no longer, reader or writer.
+///
+/// Futures stand in the same line, but are woken instead of let in: whoever runs first after that comes first. So there is no
+/// bound for a future; a call that was woken beside one in vain 4 times is let in the next time. A future that is not polled
+/// keeps nobody waiting once it was woken; until then it stands in line, behind those who hold the lock.
+///
+/// # Nested reads
+///
+/// A task that reads must not [`read`](Self::read) again before it has finished: if a writer has come in between, both wait
+/// for ever. [`read_recursive`](Self::read_recursive) is for that. In debug builds with feature `std`, the nested read that
+/// would never end panics instead, if it is a blocking call, and so was the first; in others, the runtime's report of a
+/// deadlock names it.
+///
+/// # Progress
+///
+/// Blocking, as any lock. The `try_` calls wait for a lock of a few instructions only.
 ///
 /// # Cost
 ///
@@ -72,14 +83,15 @@ impl State {
 ///
 /// static SETTINGS: RwLock<u32> = RwLock::new(5);
 /// {
-///     let (a, b) = (SETTINGS.read(), SETTINGS.read());
+///     let (a, b) = (SETTINGS.read(), SETTINGS.read_recursive());
 ///     assert_eq!(*a + *b, 10);
 /// }
 /// *SETTINGS.write() = 6;
 /// assert_eq!(*SETTINGS.read(), 6);
 /// ```
 pub struct RwLock<T: ?Sized> {
-    state: SpinMutex<State>,
+    raw: RawRwLock,
+    readers: Readers,
     value: UnsafeCell<T>,
 }
 
@@ -92,10 +104,7 @@ impl<T> RwLock<T> {
     const_unless_loom! {
         /// A free lock around `value`.
         pub fn new(value: T) -> Self {
-            Self {
-                state: SpinMutex::new(State { readers: 0, writer: false, queue: WaitQueue::new() }),
-                value: UnsafeCell::new(value),
-            }
+            Self { raw: RawRwLock::unlocked(), readers: Readers::new(), value: UnsafeCell::new(value) }
         }
     }
 
@@ -110,11 +119,16 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// If `usize::MAX` read guards exist or were forgotten.
+    /// If `usize::MAX` read guards exist or were forgotten; the lock stays as it was. In debug builds with feature `std`, if this
+    /// task has a read guard of this lock and a writer waits: see [nested reads](Self#nested-reads). (A guard that moved to
+    /// another task counts for the one that took it.)
     #[track_caller]
     #[inline]
     pub fn read(&self) -> RwLockReadGuard<'_, T> {
-        self.lock(Access::Read, Location::caller());
+        if !self.raw.try_enter(Access::Read, Manners::InLine) {
+            self.assert_not_nested();
+            self.raw.enter(Access::Read);
+        }
         self.read_guard()
     }
 
@@ -122,18 +136,148 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     #[inline]
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
-        self.lock(Access::Write, Location::caller());
+        self.raw.enter(Access::Write);
         self.write_guard()
     }
 
     /// A read guard, if that needs no wait: nobody writes, and nobody waits.
+    ///
+    /// # Panics
+    ///
+    /// If `usize::MAX` read guards exist or were forgotten.
+    #[track_caller]
     pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
-        self.try_enter(Access::Read).then(|| self.read_guard())
+        self.raw.try_enter(Access::Read, Manners::InLine).then(|| self.read_guard())
     }
 
     /// A write guard, if nobody holds the lock or waits for it.
     pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, T>> {
-        self.try_enter(Access::Write).then(|| self.write_guard())
+        self.raw.try_enter(Access::Write, Manners::InLine).then(|| self.write_guard())
+    }
+
+    /// [`read`](Self::read), also for a task that reads already: it goes past those who wait, and waits for a writer only who is
+    /// inside. Readers who come in this way all the time can starve a writer.
+    ///
+    /// # Panics
+    ///
+    /// If `usize::MAX` read guards exist or were forgotten.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use greenlight_core::RwLock;
+    /// use std::{sync::Arc, thread};
+    ///
+    /// let lock = Arc::new(RwLock::new(1));
+    /// let outer = lock.read();
+    /// let writer = {
+    ///     let lock = lock.clone();
+    ///     thread::spawn(move || *lock.write() += 1)
+    /// };
+    /// while lock.try_read().is_some() {
+    ///     thread::yield_now(); // until the writer waits
+    /// }
+    /// assert_eq!(*lock.read_recursive(), 1);
+    /// drop(outer);
+    /// writer.join().unwrap();
+    /// ```
+    #[track_caller]
+    pub fn read_recursive(&self) -> RwLockReadGuard<'_, T> {
+        self.raw.enter_nested();
+        self.read_guard()
+    }
+
+    /// [`read_recursive`](Self::read_recursive), if nobody writes: always for a task that reads already.
+    ///
+    /// # Panics
+    ///
+    /// If `usize::MAX` read guards exist or were forgotten.
+    #[track_caller]
+    pub fn try_read_recursive(&self) -> Option<RwLockReadGuard<'_, T>> {
+        self.raw.try_enter(Access::Read, Manners::Nested).then(|| self.read_guard())
+    }
+
+    /// [`read`](Self::read), for `limit` at most.
+    ///
+    /// # Errors
+    ///
+    /// If the time is up.
+    ///
+    /// # Panics
+    ///
+    /// If there is no clock: see [`park::now`]; and if `usize::MAX` read guards exist or were forgotten.
+    #[track_caller]
+    pub fn read_timeout(&self, limit: Duration) -> Result<RwLockReadGuard<'_, T>, TimedOut> {
+        let read = self.raw.enter_until(Access::Read, Manners::InLine, park::deadline_after(limit));
+        read.then(|| self.read_guard()).ok_or(TimedOut)
+    }
+
+    /// [`write`](Self::write), for `limit` at most.
+    ///
+    /// # Errors
+    ///
+    /// If the time is up.
+    ///
+    /// # Panics
+    ///
+    /// If there is no clock: see [`park::now`].
+    #[track_caller]
+    pub fn write_timeout(&self, limit: Duration) -> Result<RwLockWriteGuard<'_, T>, TimedOut> {
+        let written = self.raw.enter_until(Access::Write, Manners::InLine, park::deadline_after(limit));
+        written.then(|| self.write_guard()).ok_or(TimedOut)
+    }
+
+    /// As [`read_timeout`](Self::read_timeout), with the point in time at which to give up.
+    ///
+    /// # Errors
+    ///
+    /// If the time is up.
+    #[cfg(feature = "std")]
+    #[track_caller]
+    pub fn read_deadline(&self, deadline: std::time::Instant) -> Result<RwLockReadGuard<'_, T>, TimedOut> {
+        self.read_timeout(deadline.saturating_duration_since(std::time::Instant::now()))
+    }
+
+    /// As [`write_timeout`](Self::write_timeout), with the point in time at which to give up.
+    ///
+    /// # Errors
+    ///
+    /// If the time is up.
+    #[cfg(feature = "std")]
+    #[track_caller]
+    pub fn write_deadline(&self, deadline: std::time::Instant) -> Result<RwLockWriteGuard<'_, T>, TimedOut> {
+        self.write_timeout(deadline.saturating_duration_since(std::time::Instant::now()))
+    }
+
+    /// [`read`](Self::read), as a future for any executor. Its first poll panics where `read` does for too many guards.
+    ///
+    /// # Cancellation
+    ///
+    /// It may be dropped at any time, or not be polled any more: it holds nothing before it is ready.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
+    /// let lock = greenlight_core::RwLock::new(1);
+    /// let mut context = Context::from_waker(Waker::noop());
+    /// let writer = lock.try_write().unwrap();
+    /// let mut reading = pin!(lock.read_async());
+    /// assert!(reading.as_mut().poll(&mut context).is_pending());
+    /// drop(writer);
+    /// assert!(reading.as_mut().poll(&mut context).is_ready());
+    /// ```
+    pub fn read_async(&self) -> RwLockReadFuture<'_, T> {
+        RwLockReadFuture::new(self)
+    }
+
+    /// [`write`](Self::write), as a future for any executor.
+    ///
+    /// # Cancellation
+    ///
+    /// It may be dropped at any time, or not be polled any more: it holds nothing before it is ready.
+    pub fn write_async(&self) -> RwLockWriteFuture<'_, T> {
+        RwLockWriteFuture::new(self)
     }
 
     /// The value, without locking: the exclusive borrow proves that nobody holds the lock.
@@ -142,117 +286,32 @@ impl<T: ?Sized> RwLock<T> {
         self.value.with_mut(|value| unsafe { &mut *value })
     }
 
+    /// The caller has just become a reader.
+    #[inline]
     fn read_guard(&self) -> RwLockReadGuard<'_, T> {
-        RwLockReadGuard { state: &self.state, value: ManuallyDrop::new(self.value.get()) }
+        RwLockReadGuard { lock: self, reader: self.readers.note(), value: ManuallyDrop::new(self.value.get()) }
     }
 
+    /// The same, by a future: its task may be one of many on the thread that polls.
+    fn read_guard_of_future(&self) -> RwLockReadGuard<'_, T> {
+        RwLockReadGuard { lock: self, reader: Reader::UNKNOWN, value: ManuallyDrop::new(self.value.get()) }
+    }
+
+    /// The caller has just become the writer.
+    #[inline]
     fn write_guard(&self) -> RwLockWriteGuard<'_, T> {
-        RwLockWriteGuard { state: &self.state, value: ManuallyDrop::new(self.value.get_mut()) }
+        RwLockWriteGuard { lock: self, value: ManuallyDrop::new(self.value.get_mut()) }
     }
 
-    #[inline]
-    fn try_enter(&self, access: Access) -> bool {
-        let mut state = self.state.lock();
-        let free = state.queue.is_empty() && state.admits(access);
-        if free {
-            state.enter(access);
-        }
-        free
-    }
-
-    #[inline]
-    fn lock(&self, access: Access, site: &'static Location<'static>) {
-        if !self.try_enter(access) {
-            sleep(&self.state, access, site);
-        }
-    }
-}
-
-#[cold]
-fn sleep(state: &SpinMutex<State>, access: Access, site: &'static Location<'static>) {
-    let turn = Turn::new();
-    let wait = Wait { state, turn: &turn, waiter: Waiter::new(&turn, 0, access), enlisted: Cell::new(false) };
-    let what = if access == Access::Read { "read-lock an rwlock" } else { "write-lock an rwlock" };
-    let why = Why::new(what, state, site);
-    // SAFETY: `wait` is a local that stays where it is until it is dropped.
-    let _ = park::wait(&why, None, &mut |waker| unsafe { wait.poll(waker) });
-    wait.enlisted.set(false); // the lock is ours
-}
-
-fn unlock(lock: &SpinMutex<State>, access: Access) {
-    let mut state = lock.lock();
-    match access {
-        Access::Read => state.readers -= 1,
-        Access::Write => state.writer = false,
-    }
-    if !state.queue.is_empty() {
-        admit(lock, state);
-    }
-}
-
-/// Lets in whoever is first in line, and the readers right behind a reader (R2). The lock is theirs before they wake.
-#[cold]
-fn admit<'a>(lock: &'a SpinMutex<State>, mut state: SpinMutexGuard<'a, State>) {
-    loop {
-        let mut wakers = Wakers::new();
-        while !wakers.is_full() {
-            let next = state.queue.peek().copied().filter(|access| state.admits(*access));
-            let Some(access) = next else {
-                drop(state);
-                return wakers.wake();
-            };
-            state.enter(access);
-            wakers.push(state.queue.pop().and_then(|waiter| waiter.finish()));
-        }
-        drop(state);
-        wakers.wake();
-        state = lock.lock();
-    }
-}
-
-/// One wait, as the state machine that [`park::wait`] polls.
-struct Wait<'a> {
-    state: &'a SpinMutex<State>,
-    turn: &'a Turn,
-    waiter: Waiter<Access>,
-    enlisted: Cell<bool>,
-}
-
-impl Wait<'_> {
-    /// # Safety
-    ///
-    /// After the first poll, `self` stays in place until it is dropped, and is dropped.
-    unsafe fn poll(&self, waker: &Waker) -> Poll<()> {
-        if self.enlisted.get() {
-            return if self.turn.outcome().is_some() { Poll::Ready(()) } else { Poll::Pending };
-        }
-        let waker = waker.clone();
-        let mut state = self.state.lock();
-        let access = self.waiter.payload;
-        if state.queue.is_empty() && state.admits(access) {
-            state.enter(access);
-            return Poll::Ready(());
-        }
-        // SAFETY: U1: the turn's only node is in no queue yet.
-        unsafe { self.turn.arm(waker) };
-        // SAFETY: in no queue, and the caller keeps us in place; `drop` removes it.
-        unsafe { state.queue.push_back(&self.waiter) };
-        self.enlisted.set(true);
-        Poll::Pending
-    }
-}
-
-impl Drop for Wait<'_> {
-    fn drop(&mut self) {
-        if !self.enlisted.get() {
-            return;
-        }
-        // Only an unwinding hook comes here. SAFETY: this queue is the only one it was ever in (U4).
-        if !unsafe { self.state.lock().queue.remove(&self.waiter) } {
-            return unlock(self.state, self.waiter.payload);
-        }
-        // Those behind it may be able to go in now.
-        admit(self.state, self.state.lock());
+    /// The caller is about to wait. If it reads already, then for a writer who waits for it.
+    #[cold]
+    #[track_caller]
+    fn assert_not_nested(&self) {
+        assert!(
+            !self.readers.has_caller(),
+            "RwLock::read: this task has a read guard of the lock already, and a writer waits for it to be dropped: neither \
+             would ever go on. For nested reads there is `read_recursive`"
+        );
     }
 }
 
@@ -280,7 +339,8 @@ impl<T> From<T> for RwLock<T> {
 /// Proof that its holder may read what an [`RwLock`] guards; dropping it unlocks.
 #[must_use = "the lock is given back as soon as the guard is dropped"]
 pub struct RwLockReadGuard<'a, T: ?Sized> {
-    state: &'a SpinMutex<State>,
+    lock: &'a RwLock<T>,
+    reader: Reader,
     /// Ends before the lock is given back.
     value: ManuallyDrop<ConstPtr<T>>,
 }
@@ -288,9 +348,33 @@ pub struct RwLockReadGuard<'a, T: ?Sized> {
 /// Proof that its holder may change what an [`RwLock`] guards; dropping it unlocks.
 #[must_use = "the lock is given back as soon as the guard is dropped"]
 pub struct RwLockWriteGuard<'a, T: ?Sized> {
-    state: &'a SpinMutex<State>,
+    lock: &'a RwLock<T>,
     /// Ends before the lock is given back.
     value: ManuallyDrop<MutPtr<T>>,
+}
+
+impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
+    /// Goes on as a reader: nobody writes in between, and readers who wait come in.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use greenlight_core::{RwLock, RwLockWriteGuard};
+    ///
+    /// let lock = RwLock::new(1);
+    /// let mut writing = lock.write();
+    /// *writing += 1;
+    /// let reading = RwLockWriteGuard::downgrade(writing);
+    /// assert_eq!(*reading + *lock.read(), 4);
+    /// ```
+    pub fn downgrade(guard: Self) -> RwLockReadGuard<'a, T> {
+        let mut guard = ManuallyDrop::new(guard);
+        // SAFETY: dropped once, here: the guard's own drop does not run.
+        unsafe { ManuallyDrop::drop(&mut guard.value) };
+        // SAFETY: R1, the guard is the writer's, and ends.
+        unsafe { guard.lock.raw.downgrade() };
+        guard.lock.read_guard()
+    }
 }
 
 // SAFETY: a read guard, shared or sent, gives `&T` and nothing else.
@@ -334,7 +418,9 @@ impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
     fn drop(&mut self) {
         // SAFETY: dropped once, here, and not used after.
         unsafe { ManuallyDrop::drop(&mut self.value) };
-        unlock(self.state, Access::Read);
+        self.lock.readers.forget(self.reader);
+        // SAFETY: R1, the guard is a reader's, and ends.
+        unsafe { self.lock.raw.leave(Access::Read) };
     }
 }
 
@@ -342,7 +428,8 @@ impl<T: ?Sized> Drop for RwLockWriteGuard<'_, T> {
     fn drop(&mut self) {
         // SAFETY: dropped once, here, and not used after.
         unsafe { ManuallyDrop::drop(&mut self.value) };
-        unlock(self.state, Access::Write);
+        // SAFETY: R1, the guard is the writer's, and ends.
+        unsafe { self.lock.raw.leave(Access::Write) };
     }
 }
 
@@ -371,94 +458,6 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLockWriteGuard<'_, T> {
 }
 
 #[cfg(all(test, loom))]
-mod models {
-    use super::*;
-    use loom::thread;
-    use std::sync::Arc;
-
-    /// Two writers and a reader: writes are seen, nobody sleeps on.
-    #[test]
-    fn rw_lock_two_writers_one_reader() {
-        loom::model(|| {
-            let lock = Arc::new(RwLock::new(0));
-            let writers: std::vec::Vec<_> = (0..2)
-                .map(|_| {
-                    let lock = lock.clone();
-                    thread::spawn(move || *lock.write() += 1)
-                })
-                .collect();
-            assert!(*lock.read() <= 2);
-            for writer in writers {
-                writer.join().unwrap();
-            }
-            assert_eq!(*lock.read(), 2);
-        });
-    }
-}
-
+mod models;
 #[cfg(all(test, feature = "std", not(loom)))]
-mod tests {
-    use super::*;
-    use core::sync::atomic::{AtomicUsize, Ordering::*};
-    use std::{sync::Arc, vec::Vec};
-
-    #[test]
-    fn readers_overlap_and_writers_do_not() {
-        let lock = Arc::new(RwLock::new(0_u64));
-        let inside = Arc::new(AtomicUsize::new(0));
-        let threads: Vec<_> = (0..6)
-            .map(|i| {
-                let (lock, inside) = (lock.clone(), inside.clone());
-                std::thread::spawn(move || {
-                    for _ in 0..5_000 {
-                        if i % 3 == 0 {
-                            let mut value = lock.write();
-                            assert_eq!(inside.fetch_add(1, SeqCst), 0);
-                            *value += 1;
-                            inside.fetch_sub(1, SeqCst);
-                        } else {
-                            let _value = lock.read();
-                            assert!(!lock.state.lock().writer);
-                        }
-                    }
-                })
-            })
-            .collect();
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
-        assert_eq!(*lock.read(), 10_000);
-    }
-
-    #[test]
-    fn a_reader_behind_a_waiting_writer_waits() {
-        let lock = Arc::new(RwLock::new(0));
-        let first = lock.read();
-        let writer = {
-            let lock = lock.clone();
-            std::thread::spawn(move || *lock.write() = 1)
-        };
-        while lock.try_read().is_some() {
-            std::thread::yield_now(); // until the writer stands in line
-        }
-        assert!(lock.try_write().is_none());
-        drop(first);
-        writer.join().unwrap();
-        assert_eq!(*lock.read(), 1);
-    }
-
-    #[test]
-    fn more_readers_than_one_batch_of_wakers() {
-        let lock = Arc::new(RwLock::new(7));
-        let guard = lock.write();
-        let readers: Vec<_> = (0..40)
-            .map(|_| {
-                let lock = lock.clone();
-                std::thread::spawn(move || *lock.read())
-            })
-            .collect();
-        std::thread::sleep(core::time::Duration::from_millis(20));
-        drop(guard);
-        for reader in readers {
-            assert_eq!(reader.join().unwrap(), 7);
-        }
-    }
-}
+mod tests;

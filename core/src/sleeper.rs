@@ -17,7 +17,7 @@
 
 use crate::{
     park::{self, Tick, Why},
-    queue::{WaitQueue, Waiter, Wakers},
+    queue::{WaitQueue, Waiter, wake_in_batches},
     spin::{SpinMutex, SpinMutexGuard},
     turn::Turn,
 };
@@ -127,19 +127,13 @@ pub(crate) fn wake_all<'a, S: HasSleepers>(lock: &'a SpinMutex<S>, mut state: Sp
         return;
     }
     let line = state.sleepers().line();
-    loop {
-        let mut wakers = Wakers::new();
+    wake_in_batches(lock, state, |state, wakers| {
         while !wakers.is_full() {
-            let Some(sleeper) = state.sleepers().pop_before(line) else {
-                drop(state);
-                return wakers.wake();
-            };
+            let Some(sleeper) = state.sleepers().pop_before(line) else { return false };
             wakers.push(sleeper.finish());
         }
-        drop(state);
-        wakers.wake();
-        state = lock.lock();
-    }
+        true
+    });
 }
 
 #[cfg(all(test, loom))]

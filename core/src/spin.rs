@@ -6,27 +6,42 @@
 //! * L1  `value` is touched only by the one who turned `locked` from false to true, until he turns it back.
 //!
 //! A test-and-test-and-set lock: the waiters read until it looks free, so they share the cache line instead of pulling
-//! it from each other. No ticket: on an operating system a queue of spinners stops when any one of them is preempted.
+//! it from each other. No ticket: on an operating system a queue of spinners stops when any one of them is preempted. For
+//! bare metal that wants an order there is [`TicketMutex`], in a file of its own.
 
-use crate::sync::{
-    MutPtr, UnsafeCell,
-    atomic::{AtomicBool, Ordering::*},
-    const_unless_loom, spin,
-};
+use crate::sync::{MutPtr, UnsafeCell, const_unless_loom};
 use core::{
     fmt,
     mem::ManuallyDrop,
     ops::{Deref, DerefMut},
 };
 
+mod raw;
+mod ticket;
+
+pub use raw::RawSpinMutex;
+#[cfg(all(feature = "lock_api", not(loom)))]
+pub use ticket::RawTicketMutex;
+pub use ticket::{TicketMutex, TicketMutexGuard};
+
 /// A spinning mutual exclusion lock, for critical sections of a few instructions.
 ///
 /// It works without an operating system and without a scheduler. With feature `std` a waiter that has spun for a while
 /// offers its CPU to other threads.
 ///
+/// A panic of its holder unlocks it. A guard that is forgotten locks it for ever.
+///
 /// Do not hold its guard across anything that waits (a channel, a lock, a sleep): the green threads that share a worker
 /// with the holder would spin for ever. Use [`Mutex`](crate::Mutex) there. Not for data shared with an interrupt
 /// handler: a handler that cut into the holder would spin for ever too.
+///
+/// # Fairness
+///
+/// None: who tries at the right moment has it. First come, first served is [`TicketMutex`].
+///
+/// # Progress
+///
+/// Blocking; [`try_lock`](Self::try_lock) is wait-free.
 ///
 /// # Cost
 ///
@@ -42,12 +57,7 @@ use core::{
 /// assert_eq!(*HITS.lock(), 1);
 /// ```
 pub struct SpinMutex<T: ?Sized> {
-    /// | operation | order   | pairs with | so that                                       |
-    /// |-----------|---------|------------|-----------------------------------------------|
-    /// | take      | Acquire | give back  | the new holder sees what the last one wrote   |
-    /// | give back | Release | take       | the same                                      |
-    /// | look      | Relaxed | nothing    | a hint when to try again; `take` does the rest |
-    locked: AtomicBool,
+    raw: RawSpinMutex,
     /// The model checker cannot follow a spin loop to its end, so in models `lock` queues here first. `try_lock` does
     /// not: the model of this file's own orderings is built on it.
     #[cfg(loom)]
@@ -65,7 +75,7 @@ impl<T> SpinMutex<T> {
         /// A free lock around `value`.
         pub fn new(value: T) -> Self {
             Self {
-                locked: AtomicBool::new(false),
+                raw: RawSpinMutex::unlocked(),
                 #[cfg(loom)]
                 queue: loom::sync::Mutex::new(()),
                 value: UnsafeCell::new(value),
@@ -89,9 +99,7 @@ impl<T: ?Sized> SpinMutex<T> {
     pub fn lock(&self) -> SpinMutexGuard<'_, T> {
         #[cfg(loom)]
         let queue = self.queue.lock().unwrap();
-        if !self.take() {
-            self.contend();
-        }
+        self.raw.enter();
         SpinMutexGuard {
             lock: self,
             value: ManuallyDrop::new(self.value.get_mut()),
@@ -103,7 +111,7 @@ impl<T: ?Sized> SpinMutex<T> {
     /// Takes the lock if it is free. Never waits.
     #[inline]
     pub fn try_lock(&self) -> Option<SpinMutexGuard<'_, T>> {
-        self.take().then(|| SpinMutexGuard {
+        self.raw.take().then(|| SpinMutexGuard {
             lock: self,
             value: ManuallyDrop::new(self.value.get_mut()),
             #[cfg(loom)]
@@ -115,24 +123,6 @@ impl<T: ?Sized> SpinMutex<T> {
     pub fn get_mut(&mut self) -> &mut T {
         // SAFETY: `&mut self`: nobody else has a reference, so nobody holds the lock (a forgotten guard holds nothing).
         self.value.with_mut(|value| unsafe { &mut *value })
-    }
-
-    #[inline]
-    fn take(&self) -> bool {
-        self.locked.compare_exchange(false, true, Acquire, Relaxed).is_ok()
-    }
-
-    #[cold]
-    fn contend(&self) {
-        let mut turn = 0;
-        loop {
-            while self.locked.load(Relaxed) {
-                spin(&mut turn);
-            }
-            if self.take() {
-                return;
-            }
-        }
     }
 }
 
@@ -148,6 +138,12 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for SpinMutex<T> {
 impl<T: Default> Default for SpinMutex<T> {
     fn default() -> Self {
         Self::new(T::default())
+    }
+}
+
+impl<T> From<T> for SpinMutex<T> {
+    fn from(value: T) -> Self {
+        Self::new(value)
     }
 }
 
@@ -189,7 +185,8 @@ impl<T: ?Sized> Drop for SpinMutexGuard<'_, T> {
     fn drop(&mut self) {
         // SAFETY: dropped once, here, and not used after.
         unsafe { ManuallyDrop::drop(&mut self.value) };
-        self.lock.locked.store(false, Release);
+        // SAFETY: L1, the guard is the holder's, and ends.
+        unsafe { self.lock.raw.give_back() };
     }
 }
 
@@ -225,3 +222,6 @@ mod models {
         });
     }
 }
+
+#[cfg(all(test, feature = "std", not(loom)))]
+mod tests;

@@ -13,21 +13,28 @@
 //! * G2  The count never leaves its range: a `done` too many changes nothing and panics.
 
 use crate::{
-    park::{self, Why},
-    queue::{WaitQueue, Waiter, Wakers},
+    park::{self, Tick, TimedOut, Why},
+    queue::{WaitQueue, wake_in_batches},
+    seat::{End, Seat},
     spin::SpinMutex,
     sync::{
         atomic::{AtomicUsize, Ordering::*},
         const_unless_loom,
     },
-    turn::Turn,
 };
 use core::{
-    cell::Cell,
     fmt,
     panic::{Location, RefUnwindSafe},
+    pin::{Pin, pin},
     task::{Poll, Waker},
+    time::Duration,
 };
+
+mod future;
+mod token;
+
+pub use future::WaitGroupFuture;
+pub use token::{WaitToken, WaitTokens};
 
 const WAITERS: usize = 1;
 const ONE: usize = 2;
@@ -36,7 +43,19 @@ const ONE: usize = 2;
 ///
 /// It may be used again after a wait. Any number may wait at once, and all of them are woken.
 ///
-/// `add` what you are about to start *before* you start it, never inside it: a `wait` in between would not see it.
+/// `add` what you are about to start *before* you start it, never inside it: a `wait` in between would not see it. With a
+/// [`token`](Self::token) there is no `done` to forget or to call twice; with [`tokens`](Self::tokens), a program that does it in
+/// the wrong order does not compile.
+///
+/// # Fairness
+///
+/// All who wait are woken together, in the order in which they came. A wake-up is nobody's alone: a future that is not polled
+/// keeps it from no one.
+///
+/// # Progress
+///
+/// `add` and `done` are lock-free, but for the `done` that may be the last while somebody waits: that one takes a lock of a few
+/// instructions.
 ///
 /// # Cost
 ///
@@ -120,6 +139,39 @@ impl WaitGroup {
         DoneOnDrop { group: self }
     }
 
+    /// [`add`](Self::add)s one thing to wait for, and gives the token whose drop reports it done. Make it before the task
+    /// that it moves into is started.
+    ///
+    /// # Panics
+    ///
+    /// As [`add`](Self::add).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use greenlight_core::WaitGroup;
+    ///
+    /// static GROUP: WaitGroup = WaitGroup::new();
+    /// for i in 0..3 {
+    ///     let token = GROUP.token();
+    ///     std::thread::spawn(move || {
+    ///         let _token = token;
+    ///         assert!(i < 3); // … work, which may panic …
+    ///     });
+    /// }
+    /// GROUP.wait();
+    /// ```
+    #[track_caller]
+    #[inline]
+    pub fn token(&self) -> WaitToken<'_> {
+        WaitToken::new(self)
+    }
+
+    /// The group in the hands of one who starts things and waits for them, with tokens only: see [`WaitTokens`].
+    pub fn tokens(&mut self) -> WaitTokens<'_> {
+        WaitTokens::new(self)
+    }
+
     /// How many `done`s are missing. Out of date as soon as it is read, unless nobody else is at work.
     pub fn count(&self) -> usize {
         self.state.load(Acquire) / ONE
@@ -129,9 +181,7 @@ impl WaitGroup {
     #[track_caller]
     #[inline]
     pub fn wait(&self) {
-        if self.count() > 0 {
-            self.sleep(Location::caller(), "wait for a wait group");
-        }
+        self.wait_as("wait for a wait group");
     }
 
     /// [`wait`](Self::wait), for whatever is built on a group and wants its own words in reports.
@@ -140,24 +190,92 @@ impl WaitGroup {
     #[inline]
     pub fn wait_as(&self, what: &'static str) {
         if self.count() > 0 {
-            self.sleep(Location::caller(), what);
+            self.sleep(None, Location::caller(), what);
         }
     }
 
+    /// [`wait`](Self::wait), for `limit` at most.
+    ///
+    /// # Errors
+    ///
+    /// If the time is up.
+    ///
+    /// # Panics
+    ///
+    /// If there is no clock: see [`park::now`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use greenlight_core::WaitGroup;
+    /// use std::time::Duration;
+    ///
+    /// let group = WaitGroup::new();
+    /// let token = group.token();
+    /// assert!(group.wait_timeout(Duration::from_millis(2)).is_err());
+    /// drop(token);
+    /// assert!(group.wait_timeout(Duration::from_millis(2)).is_ok());
+    /// ```
+    #[track_caller]
+    pub fn wait_timeout(&self, limit: Duration) -> Result<(), TimedOut> {
+        if self.count() == 0 {
+            return Ok(());
+        }
+        let done = self.sleep(park::deadline_after(limit), Location::caller(), "wait for a wait group");
+        done.then_some(()).ok_or(TimedOut)
+    }
+
+    /// As [`wait_timeout`](Self::wait_timeout), with the point in time at which to give up.
+    ///
+    /// # Errors
+    ///
+    /// If the time is up.
+    #[cfg(feature = "std")]
+    #[track_caller]
+    pub fn wait_deadline(&self, deadline: std::time::Instant) -> Result<(), TimedOut> {
+        self.wait_timeout(deadline.saturating_duration_since(std::time::Instant::now()))
+    }
+
+    /// [`wait`](Self::wait), as a future for any executor. It is ready once the count was zero since it was first polled, also
+    /// if the group is used again by then.
+    ///
+    /// # Cancellation
+    ///
+    /// It may be dropped at any time, or not be polled any more: others who wait do not depend on it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
+    /// let group = greenlight_core::WaitGroup::new();
+    /// group.add(1);
+    /// let mut context = Context::from_waker(Waker::noop());
+    /// let mut waiting = pin!(group.wait_async());
+    /// assert!(waiting.as_mut().poll(&mut context).is_pending());
+    /// group.done();
+    /// assert!(waiting.as_mut().poll(&mut context).is_ready());
+    /// ```
+    pub fn wait_async(&self) -> WaitGroupFuture<'_> {
+        WaitGroupFuture::new(self)
+    }
+
+    /// False if the time is up.
     #[cold]
-    fn sleep(&self, site: &'static Location<'static>, what: &'static str) {
-        let turn = Turn::new();
-        let wait = Wait { group: self, waiter: Waiter::new(&turn, 0, ()), turn: &turn, enlisted: Cell::new(false) };
+    fn sleep(&self, deadline: Option<Tick>, site: &'static Location<'static>, what: &'static str) -> bool {
+        let wait = pin!(Wait::new(self));
+        let wait = wait.as_ref();
         let why = Why::new(what, self, site);
-        // SAFETY: `wait` is a local that stays where it is until it is dropped.
-        let _ = park::wait(&why, None, &mut |waker| unsafe { wait.poll(waker) });
+        match park::wait(&why, deadline, &mut |waker| wait.poll(waker)) {
+            Ok(()) => true,
+            Err(_) => wait.give_up(),
+        }
     }
 
     /// The `done` that looks as if it were the last, with somebody in the queue.
     #[cold]
     #[track_caller]
     fn last_done(&self) {
-        let mut queue = self.queue.lock();
+        let queue = self.queue.lock();
         let mut state = self.state.load(Relaxed);
         loop {
             if state < ONE {
@@ -172,20 +290,27 @@ impl WaitGroup {
                 Err(now) => state = now,
             }
         }
+        // Not those who come for the group's next use while this runs.
         let line = queue.line();
-        loop {
-            let mut wakers = Wakers::new();
+        wake_in_batches(&self.queue, queue, |queue, wakers| {
             while !wakers.is_full() {
-                let Some(waiter) = queue.pop_before(line) else {
-                    drop(queue);
-                    return wakers.wake();
-                };
+                let Some(waiter) = queue.pop_before(line) else { return false };
                 wakers.push(waiter.finish());
             }
-            drop(queue);
-            wakers.wake();
-            queue = self.queue.lock();
+            true
+        });
+    }
+
+    /// Says that somebody is in line. False if there is nothing to wait for. The caller holds the queue lock.
+    fn announce(&self) -> bool {
+        let mut state = self.state.load(Acquire);
+        while state >= ONE {
+            match self.state.compare_exchange_weak(state, state | WAITERS, Relaxed, Acquire) {
+                Ok(_) => return true,
+                Err(now) => state = now,
+            }
         }
+        false
     }
 }
 
@@ -195,49 +320,55 @@ fn negative() -> ! {
     panic!("WaitGroup::done: negative counter: done was called more often than add had announced");
 }
 
-/// One wait, as the state machine that [`park::wait`] polls.
+/// One wait, polled by [`park::wait`] or by a future's executor.
 struct Wait<'a> {
     group: &'a WaitGroup,
-    turn: &'a Turn,
-    waiter: Waiter<()>,
-    enlisted: Cell<bool>,
+    seat: Seat<()>,
 }
 
-impl Wait<'_> {
-    /// # Safety
-    ///
-    /// After the first poll, `self` stays in place until it is dropped, and is dropped.
-    unsafe fn poll(&self, waker: &Waker) -> Poll<()> {
-        if self.enlisted.get() {
-            return if self.turn.outcome().is_some() { Poll::Ready(()) } else { Poll::Pending };
-        }
-        let waker = waker.clone();
-        let mut queue = self.group.queue.lock();
-        let mut state = self.group.state.load(Acquire);
+impl<'a> Wait<'a> {
+    fn new(group: &'a WaitGroup) -> Self {
+        Self { group, seat: Seat::new(()) }
+    }
+
+    /// `Ready` once the count was zero since the first poll, whatever it is now.
+    fn poll(self: Pin<&Self>, waker: &Waker) -> Poll<()> {
+        let group = self.group;
+        // SAFETY: the seat is pinned whenever we are; `drop` leaves the line.
+        let seat = unsafe { self.map_unchecked(|this| &this.seat) };
+        // Declared before the guards, so dropped after them: wakers are foreign code.
+        let mut fresh = (!seat.is_taken()).then(|| waker.clone());
         loop {
-            if state < ONE {
+            if seat.outcome().is_some() {
                 return Poll::Ready(());
             }
-            match self.group.state.compare_exchange_weak(state, state | WAITERS, Relaxed, Acquire) {
-                Ok(_) => break,
-                Err(now) => state = now,
+            let mut queue = group.queue.lock();
+            if seat.is_done() {
+                continue;
             }
+            if !seat.is_taken() && !group.announce() {
+                return Poll::Ready(());
+            }
+            // SAFETY: this line is the seat's only one, its lock is held, and the sleep is not over: looked up above.
+            if unsafe { seat.sit(&mut queue, End::Tail, waker, &mut fresh) } {
+                return Poll::Pending;
+            }
+            drop(queue);
+            fresh = Some(waker.clone());
         }
-        // SAFETY: U1: the turn's only node is in no queue yet.
-        unsafe { self.turn.arm(waker) };
-        // SAFETY: in no queue, and the caller keeps us in place; `drop` removes it.
-        unsafe { queue.push_back(&self.waiter) };
-        self.enlisted.set(true);
-        Poll::Pending
+    }
+
+    /// The time is up, or nobody waits any more. True if the count was zero in time.
+    fn give_up(&self) -> bool {
+        // SAFETY: under the lock of its only line.
+        self.seat.is_taken() && unsafe { self.seat.leave(&mut self.group.queue.lock()) }.is_some()
     }
 }
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
-        if self.enlisted.get() && self.turn.outcome().is_none() {
-            // SAFETY: this queue is the only one it was ever in. Under its lock the turn is WAITING or DONE (U4).
-            unsafe { self.group.queue.lock().remove(&self.waiter) };
-        }
+        // A wake-up is for all: there is nothing to pass on.
+        self.give_up();
     }
 }
 
@@ -270,188 +401,6 @@ impl Drop for DoneOnDrop<'_> {
 }
 
 #[cfg(all(test, loom))]
-mod models {
-    use super::*;
-    use loom::{cell::UnsafeCell, thread};
-    use std::sync::Arc;
-
-    struct Shared {
-        group: WaitGroup,
-        data: [UnsafeCell<u32>; 2],
-    }
-
-    // SAFETY: the cells are what the model checks: loom reports a race on them.
-    unsafe impl Sync for Shared {}
-    // SAFETY: plain data.
-    unsafe impl Send for Shared {}
-
-    fn shared(count: usize) -> Arc<Shared> {
-        let group = WaitGroup::new();
-        group.add(count);
-        Arc::new(Shared { group, data: [UnsafeCell::new(0), UnsafeCell::new(0)] })
-    }
-
-    /// The waiter sees what both workers wrote, and never sleeps on. Fails if `done` or the look of `wait` is Relaxed,
-    /// or if W is set without the queue lock.
-    #[test]
-    fn wait_group_waiter_sees_all_work() {
-        loom::model(|| {
-            let shared = shared(2);
-            for i in 0..2 {
-                let shared = shared.clone();
-                thread::spawn(move || {
-                    // SAFETY: the cell is this thread's until its `done`.
-                    shared.data[i].with_mut(|d| unsafe { *d = 1 });
-                    shared.group.done();
-                });
-            }
-            shared.group.wait();
-            for cell in &shared.data {
-                // SAFETY: both have reported done.
-                assert_eq!(cell.with(|d| unsafe { *d }), 1);
-            }
-        });
-    }
-
-    /// A wait that finds the count at zero returns at once, and has seen the work all the same. Fails if that look is
-    /// Relaxed.
-    #[test]
-    fn wait_group_finished_group_shows_its_work() {
-        loom::model(|| {
-            let shared = shared(1);
-            let worker = {
-                let shared = shared.clone();
-                thread::spawn(move || {
-                    // SAFETY: ours until `done`.
-                    shared.data[0].with_mut(|d| unsafe { *d = 1 });
-                    shared.group.done();
-                })
-            };
-            thread::yield_now(); // the checker does not try by itself what a first look finds after the worker's end
-            if shared.group.count() == 0 {
-                shared.group.wait();
-                // SAFETY: the worker has reported done.
-                assert_eq!(shared.data[0].with(|d| unsafe { *d }), 1);
-            }
-            worker.join().unwrap();
-        });
-    }
-
-    /// Two waiters, one done: both wake and have seen the work, one of them perhaps by a look alone. Fails if the last
-    /// `done` that wakes is not Release.
-    #[test]
-    fn wait_group_wakes_all() {
-        loom::model(|| {
-            let shared = shared(1);
-            let wait_and_look = |shared: &Shared| {
-                shared.group.wait();
-                // SAFETY: the worker has reported done.
-                assert_eq!(shared.data[0].with(|d| unsafe { *d }), 1);
-            };
-            let other = {
-                let shared = shared.clone();
-                thread::spawn(move || {
-                    thread::yield_now(); // as above
-                    wait_and_look(&shared)
-                })
-            };
-            let done = {
-                let shared = shared.clone();
-                thread::spawn(move || {
-                    // SAFETY: ours until `done`.
-                    shared.data[0].with_mut(|d| unsafe { *d = 1 });
-                    shared.group.done()
-                })
-            };
-            wait_and_look(&shared);
-            other.join().unwrap();
-            done.join().unwrap();
-        });
-    }
-
-    /// A group that is used again right after a wait: the second waiter is not woken by the first use's end, and is
-    /// woken by the second's.
-    #[test]
-    fn wait_group_reuse() {
-        loom::model(|| {
-            let shared = shared(1);
-            let worker = {
-                let shared = shared.clone();
-                thread::spawn(move || shared.group.done())
-            };
-            shared.group.wait();
-            shared.group.add(1);
-            let second = {
-                let shared = shared.clone();
-                thread::spawn(move || {
-                    // SAFETY: ours until `done`.
-                    shared.data[0].with_mut(|d| unsafe { *d = 2 });
-                    shared.group.done();
-                })
-            };
-            shared.group.wait();
-            // SAFETY: the second use is over.
-            assert_eq!(shared.data[0].with(|d| unsafe { *d }), 2);
-            worker.join().unwrap();
-            second.join().unwrap();
-        });
-    }
-}
-
+mod models;
 #[cfg(all(test, feature = "std", not(loom)))]
-mod tests {
-    use super::*;
-    use std::{panic::catch_unwind, sync::Arc};
-
-    #[test]
-    fn a_done_too_many_panics_by_name_and_leaves_the_group_usable() {
-        let group = WaitGroup::new();
-        let panic = catch_unwind(|| group.done()).unwrap_err();
-        assert!(panic.downcast_ref::<&str>().unwrap().contains("negative counter"));
-        assert_eq!(group.count(), 0);
-        group.add(1);
-        group.done();
-        group.wait();
-    }
-
-    #[test]
-    fn the_count_stops_below_its_wrap() {
-        let group = WaitGroup::new();
-        group.add(usize::MAX / 2);
-        assert!(catch_unwind(|| group.add(1)).is_err());
-        assert!(catch_unwind(|| group.add(usize::MAX)).is_err());
-        assert_eq!(group.count(), usize::MAX / 2);
-        group.done();
-        group.add(1);
-        assert_eq!(group.count(), usize::MAX / 2);
-    }
-
-    #[test]
-    fn more_waiters_than_one_batch_of_wakers() {
-        let group = Arc::new(WaitGroup::new());
-        group.add(1);
-        let waiters: std::vec::Vec<_> = (0..50)
-            .map(|_| {
-                let group = group.clone();
-                std::thread::spawn(move || group.wait())
-            })
-            .collect();
-        std::thread::sleep(core::time::Duration::from_millis(20));
-        group.done();
-        for waiter in waiters {
-            waiter.join().unwrap();
-        }
-    }
-
-    #[test]
-    fn the_guard_reports_done_through_a_panic() {
-        let group = WaitGroup::new();
-        group.add(1);
-        let panic = catch_unwind(|| {
-            let _done = group.done_on_drop();
-            panic!("work failed");
-        });
-        assert!(panic.is_err());
-        assert_eq!(group.count(), 0);
-    }
-}
+mod tests;

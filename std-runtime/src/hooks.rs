@@ -7,9 +7,16 @@ use std::{cell::Cell, mem::ManuallyDrop};
 static HOOKS: Hooks = Hooks { wait, now: thread::now, random };
 
 pub(crate) fn install() -> Result<(), AlreadyInstalled> {
+    static THIS_TASK: fn() -> usize = this_task;
+    park::identify_tasks(&THIS_TASK);
     // SAFETY: both ways of waiting below return Ok in the arm of a Ready poll and nowhere else, and Err behind a check of
     // the deadline. A green thread is bound to its OS thread (W2), and nothing in between unwinds.
     unsafe { park::install(&HOOKS) }
+}
+
+/// A task's header, or a mark of an OS thread.
+fn this_task() -> usize {
+    worker::current_task().map_or_else(park::this_thread, |task| std::ptr::from_ref(task.get()).addr())
 }
 
 fn wait(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), TimedOut> {

@@ -88,12 +88,13 @@ mod deadlock;
 mod wait_group;
 
 pub use greenlight_core::{
-    Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, RwMutex, SpinMutex, SpinMutexGuard, Watch,
-    WatchChanged, Watcher, channel, defer, park, select, select_biased,
+    Mutex, MutexGuard, MutexLockFuture, Poison, PoisonGuard, Poisoned, RwLock, RwLockReadFuture, RwLockReadGuard,
+    RwLockWriteFuture, RwLockWriteGuard, RwMutex, SpinMutex, SpinMutexGuard, TicketMutex, TicketMutexGuard,
+    WaitGroupFuture, Watch, WatchChanged, Watcher, channel, defer, park, select, select_biased,
 };
 pub use join::JoinHandle;
 pub use runtime::{Builder, Runtime};
-pub use wait_group::{DoneOnDrop, WaitGroup};
+pub use wait_group::{DoneOnDrop, WaitGroup, WaitToken, WaitTokens};
 
 /// Makes `main` a green thread.
 ///

@@ -27,8 +27,13 @@ use core::{
     task::{Poll, Waker},
 };
 
+mod task;
 #[cfg(all(feature = "std", not(loom)))]
 pub mod thread;
+
+#[allow(unused_imports)] // debug builds only
+pub(crate) use task::this_task;
+pub use task::{identify_tasks, this_thread};
 
 /// What a sleeping task waits for: written at the park, read by dumps and deadlock reports.
 #[derive(Clone, Copy, Debug)]

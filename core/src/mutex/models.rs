@@ -1,0 +1,158 @@
+//! Holders against each other, and against those who wait in every way.
+
+use super::{raw::Wait, *};
+use crate::{
+    seat::Kind,
+    test_support::{Woken, block_on, poll_once},
+};
+use core::task::Waker;
+use loom::thread;
+use std::{boxed::Box, sync::Arc, vec::Vec};
+
+fn contend(threads: usize, rounds: usize, bump: fn(&Mutex<usize>)) {
+    loom::model(move || {
+        let lock = Arc::new(Mutex::new(0));
+        let others: Vec<_> = (1..threads)
+            .map(|_| {
+                let lock = lock.clone();
+                thread::spawn(move || (0..rounds).for_each(|_| bump(&lock)))
+            })
+            .collect();
+        (0..rounds).for_each(|_| *lock.lock() += 1);
+        for other in others {
+            other.join().unwrap();
+        }
+        assert_eq!(*lock.lock(), threads * rounds);
+    });
+}
+
+/// Holders see each other's writes, and every sleeper is woken. Fails if setting L or either clearing of it is
+/// Relaxed, or if Q is set without the queue lock.
+#[test]
+fn mutex_two_threads_twice() {
+    contend(2, 2, |lock| *lock.lock() += 1);
+}
+
+/// With two sleepers, a wake-up in vain is not lost (M3).
+#[test]
+fn mutex_three_threads() {
+    contend(3, 1, |lock| *lock.lock() += 1);
+}
+
+/// The same where one waits as a future. Fails if a woken future does not sit down again.
+#[test]
+fn mutex_call_against_future() {
+    contend(2, 2, |lock| *block_on(lock.lock_async()) += 1);
+}
+
+/// A future, polled once and then never again, does not keep the lock from who stands behind it, another future or a call
+/// (M4). The first fails if an unlock wakes the first future only, both if it grants.
+fn forgotten(bump: fn(&Mutex<u32>)) {
+    loom::model(move || {
+        let lock = Arc::new(Mutex::new(0));
+        let guard = lock.lock();
+        let mut forgotten = Box::pin(lock.lock_async());
+        assert!(poll_once(&mut forgotten, Waker::noop()).is_pending());
+        let other = {
+            let lock = lock.clone();
+            thread::spawn(move || bump(&lock))
+        };
+        drop(guard);
+        other.join().unwrap();
+        assert_eq!(*lock.lock(), 1);
+    });
+}
+
+#[test]
+fn mutex_forgotten_future_is_passed_by_a_future() {
+    forgotten(|lock| *block_on(lock.lock_async()) += 1);
+}
+
+#[test]
+fn mutex_forgotten_future_is_passed_by_a_call() {
+    forgotten(|lock| *lock.lock() += 1);
+}
+
+/// A call that unwinds out of its sleep, or runs out of time, while the lock is given back: who stands behind it gets the
+/// lock. Fails if a withdrawal drops the wake-up that it had.
+fn withdraw(give_up: bool) {
+    loom::model(move || {
+        let lock = Arc::new(Mutex::new(0));
+        assert!(lock.raw.take());
+        let other = {
+            let wait = Box::pin(Wait::new(&lock.raw, Kind::Patient));
+            assert!(wait.as_ref().poll(Waker::noop()).is_pending());
+            let other = {
+                let lock = lock.clone();
+                thread::spawn(move || *lock.lock() += 1)
+            };
+            let holder = {
+                let lock = lock.clone();
+                // SAFETY: it is locked, and this is its holder's one unlock.
+                thread::spawn(move || unsafe { lock.raw.give_back() })
+            };
+            if give_up && wait.give_up() {
+                // SAFETY: ours, as it says.
+                unsafe { lock.raw.give_back() };
+            }
+            drop(wait);
+            holder.join().unwrap();
+            other
+        };
+        other.join().unwrap();
+        assert_eq!(*lock.lock(), 1);
+    });
+}
+
+#[test]
+fn mutex_unwinding_wait_passes_on() {
+    withdraw(false);
+}
+
+#[test]
+fn mutex_wait_out_of_time_passes_on() {
+    withdraw(true);
+}
+
+/// A future that is polled by another task, then dropped, while the lock is given back: the last waker is woken if its poll
+/// said `Pending` and the drop came late, and nobody touches what is gone.
+#[test]
+fn mutex_new_waker_and_drop_meet_unlock() {
+    loom::model(|| {
+        let lock = Arc::new(Mutex::new(0));
+        let ((_, old), (new, waker)) = (Woken::new(), Woken::new());
+        assert!(lock.raw.take());
+        let other = {
+            let mut future = Box::pin(lock.lock_async());
+            assert!(poll_once(&mut future, &old).is_pending());
+            let other = {
+                let lock = lock.clone();
+                // SAFETY: it is locked, and this is its holder's one unlock.
+                thread::spawn(move || unsafe { lock.raw.give_back() })
+            };
+            if poll_once(&mut future, &waker).is_pending() && new.times() > 0 {
+                assert!(poll_once(&mut future, &waker).is_ready(), "woken, and nobody else is there");
+            }
+            other
+        };
+        other.join().unwrap();
+        assert!(lock.try_lock().is_some());
+    });
+}
+
+/// A lock that is granted is held, and shows what its last holder wrote.
+#[test]
+fn mutex_handed_over() {
+    loom::model(|| {
+        let lock = Arc::new(Mutex::new(0));
+        let other = {
+            let lock = lock.clone();
+            thread::spawn(move || *lock.lock() += 1)
+        };
+        let mut guard = lock.lock();
+        *guard += 1;
+        MutexGuard::unlock_fair(guard);
+        other.join().unwrap();
+        assert_eq!(*lock.lock(), 2);
+    });
+}

@@ -1,0 +1,176 @@
+//! Readers and writers against each other, and against those who wait in every way.
+
+use super::{raw::Wait, *};
+use crate::{
+    seat::Kind,
+    test_support::{Woken, block_on, poll_once},
+};
+use core::task::Waker;
+use loom::thread;
+use std::{boxed::Box, sync::Arc, vec::Vec};
+
+type Use = fn(&RwLock<u32>);
+
+/// Each on a thread of its own but the last; the sum of what they wrote.
+fn run(uses: &'static [Use], sum: u32) {
+    loom::model(move || {
+        let lock = Arc::new(RwLock::new(0));
+        let (last, others) = uses.split_last().unwrap();
+        let others: Vec<_> = others
+            .iter()
+            .map(|one| {
+                let lock = lock.clone();
+                thread::spawn(move || one(&lock))
+            })
+            .collect();
+        last(&lock);
+        others.into_iter().for_each(|other| other.join().unwrap());
+        assert_eq!(*lock.read(), sum);
+    });
+}
+
+const READ: Use = |lock| assert!(*lock.read() <= 2);
+const WRITE: Use = |lock| *lock.write() += 1;
+
+/// Two writers and a reader: writes are seen, nobody sleeps on.
+#[test]
+fn rw_lock_two_writers_one_reader() {
+    run(&[WRITE, WRITE, READ], 2);
+}
+
+/// The same with futures among them. Fails if a woken future does not sit down again.
+#[test]
+fn rw_lock_calls_against_futures() {
+    run(&[|lock| *block_on(lock.write_async()) += 1, WRITE, |lock| assert!(*block_on(lock.read_async()) <= 2)], 2);
+}
+
+/// A reader who was a writer has seen his own write and no other; who waits comes in after it, or beside it.
+fn downgrade(other: Use, sum: u32) {
+    loom::model(move || {
+        let lock = Arc::new(RwLock::new(0));
+        let other = {
+            let lock = lock.clone();
+            thread::spawn(move || other(&lock))
+        };
+        let mut writing = lock.write();
+        *writing += 1;
+        let mine = *writing;
+        let reading = RwLockWriteGuard::downgrade(writing);
+        assert_eq!(*reading, mine);
+        if sum == 1 {
+            other.join().unwrap(); // a reader, while we read
+        } else {
+            drop(reading);
+            other.join().unwrap();
+        }
+        assert_eq!(*lock.read(), sum);
+    });
+}
+
+#[test]
+fn rw_lock_downgrade_lets_a_reader_in() {
+    downgrade(READ, 1);
+}
+
+#[test]
+fn rw_lock_downgrade_keeps_a_writer_out() {
+    downgrade(WRITE, 2);
+}
+
+/// Futures, polled once and then never again, do not keep the lock from those behind them (R4). Fails if a future is let in
+/// like a call, and if the walk ends at the first future.
+fn forgotten(poll: fn(&'static RwLock<u32>)) {
+    loom::model(move || {
+        let lock: &'static RwLock<u32> = Box::leak(Box::new(RwLock::new(0)));
+        let held = lock.write();
+        poll(lock);
+        let others = [WRITE, |lock| *block_on(lock.write_async()) += 1].map(|one| thread::spawn(move || one(lock)));
+        drop(held);
+        others.into_iter().for_each(|other| other.join().unwrap());
+        assert_eq!(*lock.read(), 2);
+    });
+}
+
+#[test]
+fn rw_lock_forgotten_writer_is_passed_by() {
+    forgotten(|lock| {
+        let future = Box::leak(Box::new(lock.write_async()));
+        // SAFETY: it is leaked, so it stays where it is.
+        let mut future = unsafe { core::pin::Pin::new_unchecked(future) };
+        assert!(poll_once(&mut future, Waker::noop()).is_pending());
+    });
+}
+
+#[test]
+fn rw_lock_forgotten_reader_is_passed_by() {
+    forgotten(|lock| {
+        let future = Box::leak(Box::new(lock.read_async()));
+        // SAFETY: it is leaked, so it stays where it is.
+        let mut future = unsafe { core::pin::Pin::new_unchecked(future) };
+        assert!(poll_once(&mut future, Waker::noop()).is_pending());
+    });
+}
+
+/// A call that unwinds out of its sleep, or runs out of time, while the lock is given back: who stands behind it comes in.
+/// `kind` is also that of a future. Fails if a withdrawal keeps what it was granted, or does not let in those behind it.
+fn withdraw(kind: Kind, give_up: bool) {
+    loom::model(move || {
+        let lock = Arc::new(RwLock::new(0));
+        assert!(lock.raw.try_enter(Access::Read, Manners::InLine));
+        let wait = Box::pin(Wait::new(&lock.raw, Access::Write, kind));
+        assert!(wait.as_ref().poll(Waker::noop()).is_pending());
+        let reader = {
+            let lock = lock.clone();
+            thread::spawn(move || assert_eq!(*lock.read(), 0))
+        };
+        let holder = {
+            let lock = lock.clone();
+            // SAFETY: it is held, and this is its holder's one unlock.
+            thread::spawn(move || unsafe { lock.raw.leave(Access::Read) })
+        };
+        if give_up && wait.give_up() {
+            // SAFETY: ours, as it says.
+            unsafe { lock.raw.leave(Access::Write) };
+        }
+        drop(wait);
+        holder.join().unwrap();
+        reader.join().unwrap();
+        assert!(lock.try_write().is_some());
+    });
+}
+
+#[test]
+fn rw_lock_unwinding_wait_passes_on() {
+    withdraw(Kind::Patient, false);
+}
+
+#[test]
+fn rw_lock_wait_out_of_time_passes_on() {
+    withdraw(Kind::Patient, true);
+}
+
+#[test]
+fn rw_lock_dropped_future_passes_on() {
+    withdraw(Kind::Future, false);
+}
+
+/// A future that is polled by another task while the lock is given back: the waker of the last poll is woken if that said
+/// `Pending`.
+#[test]
+fn rw_lock_new_waker_meets_unlock() {
+    loom::model(|| {
+        let lock = Arc::new(RwLock::new(0));
+        let ((_, old), (new, waker)) = (Woken::new(), Woken::new());
+        assert!(lock.raw.try_enter(Access::Write, Manners::InLine));
+        let mut future = Box::pin(lock.read_async());
+        assert!(poll_once(&mut future, &old).is_pending());
+        let other = {
+            let lock = lock.clone();
+            // SAFETY: it is held, and this is its holder's one unlock.
+            thread::spawn(move || unsafe { lock.raw.leave(Access::Write) })
+        };
+        let ready = poll_once(&mut future, &waker).is_ready();
+        other.join().unwrap();
+        assert!(ready || new.times() == 1 && poll_once(&mut future, &waker).is_ready());
+    });
+}
