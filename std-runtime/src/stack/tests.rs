@@ -16,14 +16,25 @@ macro_rules! test_name {
         concat!(module_path!(), "::", $test).split_once("::").unwrap().1
     };
 }
-pub(super) use test_name;
+pub(crate) use test_name;
 
 /// How a child ends whose body came to its end: not like one that found no test of its name.
-pub(super) const ENDED_WELL: i32 = 77;
+pub(crate) const ENDED_WELL: i32 = 77;
+
+/// Runs this test binary: through an emulator, if this process runs through one too and the environment says which.
+pub(crate) fn this_binary() -> Command {
+    let runner = std::env::var("GREENLIGHT_TEST_RUNNER").unwrap_or_default();
+    let mut words = runner.split_whitespace();
+    let binary = std::env::current_exe().unwrap();
+    let Some(emulator) = words.next() else { return Command::new(binary) };
+    let mut command = Command::new(emulator);
+    command.args(words).arg(binary);
+    command
+}
 
 /// Runs `body` for each of `cases` in a process of its own: this test binary again, with the test `name` only, which
 /// comes here again. Returns in the parent only.
-pub(super) fn in_children<const N: usize>(name: &str, cases: [&str; N], body: impl FnOnce(&str)) -> [Output; N] {
+pub(crate) fn in_children<const N: usize>(name: &str, cases: [&str; N], body: impl FnOnce(&str)) -> [Output; N] {
     if let Ok(child) = std::env::var(CHILD) {
         let no_core = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         // SAFETY: reads a local.
@@ -32,7 +43,7 @@ pub(super) fn in_children<const N: usize>(name: &str, cases: [&str; N], body: im
         std::process::exit(ENDED_WELL);
     }
     cases.map(|case| {
-        Command::new(std::env::current_exe().unwrap())
+        this_binary()
             .args([name, "--exact", "--nocapture"])
             .env(CHILD, case)
             .env("RUST_BACKTRACE", "0")
@@ -45,13 +56,13 @@ pub(super) fn in_children<const N: usize>(name: &str, cases: [&str; N], body: im
 }
 
 /// `in_children`, with one case.
-pub(super) fn in_child(name: &str, body: impl FnOnce()) -> Output {
+pub(crate) fn in_child(name: &str, body: impl FnOnce()) -> Output {
     let [output] = in_children(name, ["the only one"], |_| body());
     output
 }
 
 /// `in_child`, for a child that is to end well.
-fn in_child_ok(name: &str, body: impl FnOnce()) {
+pub(crate) fn in_child_ok(name: &str, body: impl FnOnce()) {
     let output = in_child(name, body);
     assert_eq!(output.status.code(), Some(ENDED_WELL), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -89,8 +89,16 @@ fn null_pointer_still_ends_by_sigsegv() {
 ///
 /// The address is readable, or the kernel is to say that it is not.
 unsafe fn asm_read(address: usize) {
+    use core::arch::asm;
     // SAFETY: as the caller says.
-    unsafe { core::arch::asm!("mov {0:l}, byte ptr [{0}]", inout(reg) address => _, options(nostack, readonly)) };
+    unsafe {
+        #[cfg(target_arch = "aarch64")]
+        asm!("ldrb {0:w}, [{0}]", inout(reg) address => _, options(nostack, readonly));
+        #[cfg(target_arch = "riscv64")]
+        asm!("lbu {0}, 0({0})", inout(reg) address => _, options(nostack, readonly));
+        #[cfg(target_arch = "x86_64")]
+        asm!("mov {0:l}, byte ptr [{0}]", inout(reg) address => _, options(nostack, readonly));
+    }
 }
 
 /// A stray pointer of an OS thread into the guard of a slot is a fault, not an overflow.
