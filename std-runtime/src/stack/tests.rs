@@ -119,7 +119,7 @@ fn memory_is_zero_at_first_and_stays() {
             let slot = pool.acquire().unwrap();
             assert_eq!(slot.base().addr() % STACK_SIZE, 0);
             assert_eq!(slot.top().addr() - slot.base().addr(), STACK_SIZE);
-            assert_eq!(slot.guard_end().addr() - slot.base().addr(), 16 * 1024);
+            assert_eq!(slot.guard_end().addr() - slot.base().addr(), region::GUARD_SIZE);
             for edge in [slot.guard_end(), slot.top().wrapping_sub(1)] {
                 assert_eq!(byte(edge).swap(round + 1, Relaxed), 0);
             }
@@ -197,6 +197,92 @@ fn no_slot_is_given_twice() {
     // All of them are free now: as many can be had without another first use, and each of them once.
     let again: HashSet<_> = known.iter().map(|_| pool.acquire().unwrap().base().addr()).collect();
     assert_eq!(again, known);
+}
+
+/// T1: stacks that went deep keep all of it while they are in use or were needed lately; those that were not lose what
+/// lies deep, keep their top, and come back last.
+#[test]
+fn idle_slots_are_trimmed() {
+    let pool = leak(400, Guards::Marked);
+    let slots: Vec<_> = (0..200).map(|_| pool.acquire().unwrap()).collect();
+    let whole = slots[0].top().addr() - slots[0].guard_end().addr();
+    for slot in &slots {
+        assert_eq!(touched(*slot), 0);
+        byte(slot.top().wrapping_sub(KEPT)).store(7, Relaxed);
+        byte(slot.guard_end()).store(7, Relaxed);
+        assert_eq!(touched(*slot), whole);
+    }
+    let (taken, free) = slots.split_at(50);
+    free.iter().for_each(|slot| release(pool, *slot));
+    let trim_all = |time| while pool.trim(time) {};
+    trim_all(IDLE_NANOS); // from now on they are idle, unless they are needed
+    for _ in 0..2 {
+        let needed: Vec<_> = (0..20).map(|_| pool.acquire().unwrap()).collect();
+        needed.into_iter().for_each(|slot| release(pool, slot));
+    }
+    trim_all(2 * IDLE_NANOS - 1);
+    assert!(slots.iter().all(|slot| touched(*slot) == whole), "before its time");
+    trim_all(2 * IDLE_NANOS);
+    let (cold, warm) = free.split_at(free.len() - 20);
+    for slot in cold {
+        assert_eq!(touched(*slot), KEPT.next_multiple_of(page_size()));
+    }
+    for slot in taken.iter().chain(warm) {
+        assert_eq!(touched(*slot), whole);
+        assert_eq!(byte(slot.guard_end()).load(Relaxed), 7);
+    }
+    let mut again: Vec<_> = free.iter().map(|_| pool.acquire().unwrap()).collect();
+    again[..20].sort_by_key(|slot| slot.base());
+    again[20..].sort_by_key(|slot| slot.base());
+    assert_eq!((&again[..20], &again[20..]), (warm, cold));
+    for slot in cold {
+        assert_eq!(byte(slot.guard_end()).load(Relaxed), 0);
+        assert_eq!(byte(slot.top().wrapping_sub(KEPT)).load(Relaxed), 7);
+    }
+}
+
+/// T6: there are as many slots as the threads hold at most, so neither may ever be told that there is none, though some
+/// are being trimmed; and none is trimmed in its owner's hands.
+#[test]
+fn slots_that_are_being_trimmed_are_not_missed() {
+    const EACH: u32 = 100;
+    let pool = leak(EACH * 2, Guards::Marked);
+    let time = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    let slots: Vec<_> = (0..EACH).map(|_| pool.acquire().unwrap()).collect();
+                    for slot in &slots {
+                        byte(slot.guard_end()).store(1, Relaxed);
+                    }
+                    for slot in slots {
+                        assert_eq!(byte(slot.guard_end()).load(Relaxed), 1, "trimmed in its owner's hands");
+                        release(pool, slot);
+                        pool.trim(Tick::from(time.fetch_add(1, Relaxed)) * IDLE_NANOS);
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// R2: marks are relied on where the kernel itself fails to read marked memory, and only there.
+#[test]
+#[cfg(not(greenlight_asan))] // the sanitizer looks at the arguments of system calls itself
+fn marks_that_do_not_hold_are_not_relied_on() {
+    let pool = leak(40, Guards::Marked);
+    let slot = pool.acquire().unwrap();
+    let guards = pool.region.get().unwrap().guards();
+    let mut pipe = [0; 2];
+    // SAFETY: two descriptors into a local; marks the end of the slot, which is ours and nobody's stack; then has the
+    // kernel read a byte of it, if it can.
+    let held = unsafe {
+        assert_eq!(libc::pipe(pipe.as_mut_ptr()), 0);
+        let marked = libc::madvise(slot.guard_end().cast(), page_size(), 102) == 0;
+        marked && libc::write(pipe[1], slot.guard_end().cast(), 1) == -1
+    };
+    assert_eq!(guards, if held { Guards::Marked } else { Guards::Protected });
 }
 
 /// The process's own pool, through the functions of the module.
