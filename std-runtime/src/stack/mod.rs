@@ -309,6 +309,11 @@ impl Pool {
     /// Trims some of the slots that are idle at the time `now`, unless somebody else is at it, or makes slots ready. True if
     /// more are idle.
     fn trim(&self, now: Tick) -> bool {
+        // SAFETY: free, and by T6 in our hands.
+        self.trim_with(now, |region, index| unsafe { region.trim(index, KEPT) })
+    }
+
+    fn trim_with(&self, now: Tick, mut trim: impl FnMut(&Region, u32)) -> bool {
         let Some(region) = self.region.get() else { return false };
         let _one_at_a_time = match self.growth.try_lock() {
             Ok(guard) => guard,
@@ -328,8 +333,7 @@ impl Pool {
                 };
                 index
             };
-            // SAFETY: free, and by T6 in our hands.
-            unsafe { region.trim(index, KEPT) };
+            trim(region, index);
             self.lists.lock().cold.push(region, index);
         }
         true
