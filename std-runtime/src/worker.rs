@@ -392,7 +392,11 @@ impl Worker {
             None => {
                 let mut nap = FIRST_NAP;
                 std::thread::park_timeout(nap);
-                while self.mode.load(SeqCst) == ASLEEP && crate::deadlock::look() && nap <= LAST_NAP {
+                while self.mode.load(SeqCst) == ASLEEP {
+                    while crate::stack::trim() && self.mode.load(SeqCst) == ASLEEP {}
+                    if !crate::deadlock::look() || nap > LAST_NAP {
+                        break;
+                    }
                     nap *= 2;
                     std::thread::park_timeout(nap);
                 }

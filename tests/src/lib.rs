@@ -8,6 +8,7 @@ pub mod conservation;
 pub mod linearizability;
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{LazyLock, Mutex};
@@ -33,6 +34,17 @@ pub fn nowhere<T>() -> Sender<T> {
     let (tx, rx) = bounded(0);
     std::mem::forget(rx); // its receiver is never gone, so the channel is never closed
     tx
+}
+
+/// A program built like this test, about to start: through an emulator, if this test runs through one too and the
+/// environment says which (`GREENLIGHT_TEST_RUNNER`).
+pub fn program(executable: impl AsRef<OsStr>) -> Command {
+    let runner = std::env::var("GREENLIGHT_TEST_RUNNER").unwrap_or_default();
+    let mut words = runner.split_whitespace();
+    let Some(emulator) = words.next() else { return Command::new(executable) };
+    let mut command = Command::new(emulator);
+    command.args(words).arg(executable);
+    command
 }
 
 /// The executable of one of greenlight's examples, which is built first if need be: once per process, with the profile,

@@ -50,7 +50,7 @@ impl Tree {
 
     /// The example, about to start in this directory.
     fn digest<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
-        let mut command = Command::new(greenlight_tests::example("digest"));
+        let mut command = greenlight_tests::program(greenlight_tests::example("digest"));
         command.args(args).current_dir(&self.0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

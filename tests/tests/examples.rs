@@ -1,10 +1,10 @@
 //! Points 5 and 7, and the whole tour, as a user sees them: the examples as programs of their own.
 
-use greenlight_tests::example;
-use std::process::{Command, Output};
+use greenlight_tests::{example, program};
+use std::process::Output;
 
 fn run(name: &str) -> (Output, String, String) {
-    let output = Command::new(example(name)).output().expect("the example runs");
+    let output = program(example(name)).output().expect("the example runs");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     (output, out, err)

@@ -17,8 +17,8 @@ use greenlight::{
     channel::{bounded, never},
     go, select, sleep,
 };
-use greenlight_tests::nowhere;
-use std::{env, process::Command, thread, time::Duration};
+use greenlight_tests::{nowhere, program as program_at};
+use std::{env, thread, time::Duration};
 
 /// Its name, what it does, and what the report says that its first green thread waits for; None for a program that is
 /// alive, and comes to its end.
@@ -139,7 +139,7 @@ fn run(name: &str) {
 /// In the parent.
 fn check((name, _, expected): Program) {
     for workers in [Some("1"), None] {
-        let mut child = Command::new(env::current_exe().expect("a test knows its own executable"));
+        let mut child = program_at(env::current_exe().expect("a test knows its own executable"));
         child.env(NAME, name).env_remove(WORKERS).envs(workers.map(|workers| (WORKERS, workers)));
         let output = child.output().expect("the program runs");
         let said = String::from_utf8_lossy(&output.stderr);

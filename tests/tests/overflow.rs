@@ -1,6 +1,7 @@
 //! A green thread that overflows its stack ends the program with a message that names it.
 
-use std::process::{Command, Stdio};
+use greenlight_tests::program;
+use std::process::Stdio;
 
 const CHILD: &str = "GREENLIGHT_TEST_OVERFLOW";
 
@@ -20,7 +21,7 @@ fn an_overflow_names_the_green_thread() {
     if cfg!(greenlight_asan) {
         return; // the sanitizer handles SIGSEGV in our place
     }
-    let output = Command::new(std::env::current_exe().unwrap())
+    let output = program(std::env::current_exe().unwrap())
         .args(["an_overflow_names_the_green_thread", "--exact", "--nocapture"])
         .env(CHILD, "1")
         .stdin(Stdio::null())

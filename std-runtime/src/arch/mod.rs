@@ -32,19 +32,32 @@
 //! switch may also keep the address of a thread-local across it. `switch` being an opaque call, this remains a duty of
 //! the *caller*: what it reads of the current OS thread, it reads in a function that is never inlined across a switch.
 //!
-//! Shadow stacks (Intel CET, Arm GCS) are not supported: `switch` returns to an address that the processor did not see
+//! Shadow stacks (Intel CET, Arm GCS, RISC-V Zicfiss) are not supported: `switch` returns to an address that the processor did not see
 //! called last on this thread. Programs for Linux run without them unless they ask the C library for them.
+
+#[cfg(all(target_arch = "aarch64", target_os = "linux"))]
+mod aarch64;
+#[cfg(all(target_arch = "aarch64", target_os = "linux"))]
+pub(crate) use aarch64::{interrupted_stack_pointer, prepare, switch};
+
+#[cfg(all(target_arch = "riscv64", target_feature = "d", target_os = "linux"))]
+mod riscv64;
+#[cfg(all(target_arch = "riscv64", target_feature = "d", target_os = "linux"))]
+pub(crate) use riscv64::{interrupted_stack_pointer, prepare, switch};
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod x86_64;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 pub(crate) use x86_64::{interrupted_stack_pointer, prepare, switch};
 
-#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "aarch64", all(target_arch = "riscv64", target_feature = "d"), target_arch = "x86_64")
+)))]
 compile_error!(
-    "greenlight runs green threads on x86_64 Linux only as of now. To add a processor, write src/arch/<processor>.rs \
-     with the functions that src/arch/mod.rs lists, and select it there. The channels, locks and wait groups of \
-     `greenlight-core` work on every target: depend on that crate alone."
+    "greenlight runs green threads on Linux for x86_64, aarch64 and riscv64 (with D) only as of now. To add a processor, \
+     write src/arch/<processor>.rs with the functions that src/arch/mod.rs lists, and select it there. The channels, \
+     locks and wait groups of `greenlight-core` work on every target: depend on that crate alone."
 );
 
 #[cfg(test)]

@@ -1,12 +1,32 @@
 //! What a switch promises (A1 to A4), tried on stacks of plain heap memory.
 
 use super::{prepare, switch};
-use core::arch::asm;
+use crate::stack::tests::{in_child_ok, test_name};
 use core::ptr;
 use std::backtrace::Backtrace;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::Mutex;
+
+// What is one processor's own stands in a file beside this one: registers, control words, how to step.
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
+#[cfg(not(target_arch = "x86_64"))]
+mod breakpoints;
+#[cfg(target_arch = "riscv64")]
+mod riscv64;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+
+mod processor {
+    #[cfg(target_arch = "aarch64")]
+    pub(super) use super::aarch64::*;
+    #[cfg(target_arch = "riscv64")]
+    pub(super) use super::riscv64::*;
+    #[cfg(target_arch = "x86_64")]
+    pub(super) use super::x86_64::*;
+}
+use processor::*;
 
 /// A second stack that runs one closure, and the words that lead there and back.
 ///
@@ -72,64 +92,22 @@ unsafe extern "C" fn entry(arg: *mut ()) -> ! {
     unreachable!("resume refuses a context that is done");
 }
 
-fn mxcsr() -> u32 {
-    let mut word = 0_u32;
-    // SAFETY: stores four bytes at a local.
-    unsafe { asm!("stmxcsr [{}]", in(reg) &raw mut word, options(nostack)) };
-    word & !0x3F // The low six bits say what happened, not what shall.
-}
-
-fn x87_control() -> u16 {
-    let mut word = 0_u16;
-    // SAFETY: stores two bytes at a local.
-    unsafe { asm!("fnstcw [{}]", in(reg) &raw mut word, options(nostack)) };
-    word
-}
-
-/// Sets both control words. What the compiler makes of it is the test's concern: it does no arithmetic meanwhile.
-fn set_control(mxcsr: u32, x87: u16) {
-    // SAFETY: loads from locals; the callers restore the defaults before any floating-point arithmetic.
-    unsafe { asm!("ldmxcsr [{}]", "fldcw [{}]", in(reg) &raw const mxcsr, in(reg) &raw const x87, options(nostack)) };
-}
-
-/// Fills every register a callee preserves with `seed`, `seed + 1`, ..., switches, and returns how they come back.
-///
-/// Naked, because no compiler lets inline assembly own rbx and rbp: `(out, seed, save, load)`.
-#[unsafe(naked)]
-unsafe extern "C" fn switch_with_registers(out: *mut [u64; 6], seed: u64, save: *mut *mut u8, load: *mut u8) {
-    core::arch::naked_asm!(
-        "push rbp", "push rbx", "push r12", "push r13", "push r14", "push r15",
-        "push rdi",
-        "lea rbx, [rsi]", "lea rbp, [rsi + 1]", "lea r12, [rsi + 2]",
-        "lea r13, [rsi + 3]", "lea r14, [rsi + 4]", "lea r15, [rsi + 5]",
-        "mov rdi, rdx",
-        "mov rsi, rcx",
-        "call {switch}",
-        "pop rdi",
-        "mov [rdi], rbx", "mov [rdi + 8], rbp", "mov [rdi + 16], r12",
-        "mov [rdi + 24], r13", "mov [rdi + 32], r14", "mov [rdi + 40], r15",
-        "pop r15", "pop r14", "pop r13", "pop r12", "pop rbx", "pop rbp",
-        "ret",
-        switch = sym switch,
-    )
-}
-
-/// A2. Both sides fill all six registers; neither sees the other's values.
+/// A2. Both sides fill all registers that a callee preserves; neither sees the other's values.
 #[test]
 fn callee_saved_registers_survive() {
-    let expect = |seed: u64| core::array::from_fn::<u64, 6, _>(|n| seed + n as u64);
+    let expect = |seed: u64| core::array::from_fn::<u64, REGISTERS, _>(|n| seed + n as u64);
     let context = Context::new(|context| {
         for round in 0..3 {
-            let seed = 0xAAAA_0000 + round * 16;
-            let mut seen = [0; 6];
+            let seed = 0xAAAA_0000 + round * 64;
+            let mut seen = [0; REGISTERS];
             // SAFETY: as in `yield_now`.
             unsafe { switch_with_registers(&mut seen, seed, context.inside.as_ptr(), context.outside.get()) };
             assert_eq!(seen, expect(seed));
         }
     });
     for round in 0..3 {
-        let seed = 0x5555_0000 + round * 16;
-        let mut seen = [0; 6];
+        let seed = 0x5555_0000 + round * 64;
+        let mut seen = [0; REGISTERS];
         // SAFETY: as in `resume`.
         unsafe { switch_with_registers(&mut seen, seed, context.outside.as_ptr(), context.inside.get()) };
         assert_eq!(seen, expect(seed));
@@ -141,48 +119,30 @@ fn callee_saved_registers_survive() {
 /// A2 and the start values: rounding modes set on one side stay there, and a fresh context has the defaults.
 #[test]
 fn control_words_belong_to_the_context() {
-    const DOWN: (u32, u16) = (0x3F80, 0x077F);
-    const UP: (u32, u16) = (0x5F80, 0x0B7F);
-    let both = || (mxcsr(), x87_control());
-    let [fresh, later] = [const { Cell::new((0, 0)) }; 2];
+    let [fresh, later] = [const { Cell::new(None) }; 2];
     let context = Context::new(|context| {
-        fresh.set(both());
-        set_control(UP.0, UP.1);
+        fresh.set(Some(control()));
+        set_control(UP);
         context.yield_now();
-        later.set(both());
-        set_control(0x1F80, 0x037F);
+        later.set(Some(control()));
+        set_control(DEFAULT);
     });
-    let before = both();
-    set_control(DOWN.0, DOWN.1);
+    let before = control();
+    set_control(DOWN);
     context.resume();
-    let kept = both();
+    let kept = control();
     context.resume();
-    let kept_again = both();
-    set_control(before.0, before.1);
-    assert_eq!(fresh.get(), (0x1F80, 0x037F), "a fresh context inherited control words");
+    let kept_again = control();
+    set_control(before);
+    assert_eq!(fresh.get(), Some(DEFAULT), "a fresh context inherited control words");
     assert_eq!(kept, DOWN);
-    assert_eq!(later.get(), UP);
+    assert_eq!(later.get(), Some(UP));
     assert_eq!(kept_again, DOWN);
 }
 
-/// X2. `movaps` faults on a misaligned stack; and the address says so in words, wherever `top` lies.
+/// X2. The stack is aligned as the convention wants it at a function's first instruction, wherever `top` lies.
 #[test]
 fn entry_is_called_with_an_aligned_stack() {
-    #[unsafe(naked)]
-    unsafe extern "C" fn report_stack_pointer(arg: *mut ()) -> ! {
-        // arg = [&mut found, outside, &mut inside]: the stack pointer as the callee finds it.
-        core::arch::naked_asm!(
-            "mov [rdi], rsp",
-            "sub rsp, 8",
-            "xorps xmm0, xmm0",
-            "movaps [rsp - 16], xmm0",
-            "mov rsi, [rdi + 8]",
-            "lea rdi, [rdi + 16]",
-            "call {switch}",
-            "ud2",
-            switch = sym switch,
-        )
-    }
     for slack in 0..32 {
         let mut memory = vec![0_u8; 4096];
         let mut words = [ptr::null_mut::<u8>(); 3];
@@ -193,7 +153,7 @@ fn entry_is_called_with_an_aligned_stack() {
         unsafe { switch(words.add(1), inside) };
         // SAFETY: written by the other side.
         let found = unsafe { *words }.addr();
-        assert_eq!(found % 16, 8, "rsp = {found:#x} at entry, top lowered by {slack}");
+        assert_eq!(found % 16, ALIGNMENT_AT_ENTRY, "sp = {found:#x} at entry, top lowered by {slack}");
     }
 }
 
@@ -305,39 +265,15 @@ fn enclosing_function(ip: usize) -> usize {
     unsafe { _Unwind_FindEnclosingFunction(ip) }
 }
 
-/// Switches with the processor's trap flag set: SIGTRAP after every instruction, until this returns on either stack.
-///
-/// The flag is the thread's, not the stack's: set on the way out of one stack, it is cleared on the way into another.
-#[unsafe(naked)]
-unsafe extern "C" fn switch_stepping(save: *mut *mut u8, load: *mut u8) {
-    core::arch::naked_asm!(
-        ".cfi_startproc",
-        "sub rsp, 8", ".cfi_adjust_cfa_offset 8",
-        "pushf", ".cfi_adjust_cfa_offset 8",
-        "or qword ptr [rsp], 256",
-        "popf", ".cfi_adjust_cfa_offset -8",
-        "call {switch}",
-        "pushf", ".cfi_adjust_cfa_offset 8",
-        "and qword ptr [rsp], -257",
-        "popf", ".cfi_adjust_cfa_offset -8",
-        "add rsp, 8", ".cfi_adjust_cfa_offset -8",
-        "ret",
-        ".cfi_endproc",
-        switch = sym switch,
-    )
-}
-
 /// What an unwinder saw at each instruction of `switch`: the frames outside of it, and whether they came to an end.
 static STEPS: Mutex<Vec<(Vec<usize>, bool)>> = Mutex::new(Vec::new());
 
-/// The length of `switch`; its last byte is the `ret`.
-const SWITCH_BYTES: usize = 51;
-
 extern "C" fn on_step(_: i32, _: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: what the kernel gives a handler of this kind.
-    let at = unsafe { (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs[libc::REG_RIP as usize] } as usize;
+    let at = unsafe { interrupted_instruction(context) };
     let start = switch as *const () as usize;
-    if (start..start + SWITCH_BYTES).contains(&at) {
+    if (start..start + switch_bytes()).contains(&at) {
+        step_on(at);
         // The interrupted code is `switch`, which owns no lock: a handler free to allocate.
         let (mut frames, ended) = walk();
         let here = frames.iter().position(|&ip| ip == at).expect("the walk passes the interrupted instruction");
@@ -354,49 +290,49 @@ fn call_frame_information_is_right_at_every_instruction() {
     fn callers() -> Vec<usize> {
         walk().0
     }
-    // SAFETY: reads the last byte of a function.
-    assert_eq!(unsafe { *(switch as *const u8).add(SWITCH_BYTES - 1) }, 0xC3, "`switch` has another length now");
-    // SAFETY: an action without restrictions; no other test uses this signal.
-    unsafe {
-        let mut action: libc::sigaction = core::mem::zeroed();
-        action.sa_sigaction = on_step as *const () as usize;
-        action.sa_flags = libc::SA_SIGINFO;
-        assert_eq!(libc::sigaction(libc::SIGTRAP, &action, ptr::null_mut()), 0);
-    }
-    let inner = Cell::new(Vec::new());
-    let context = Context::new(|context| {
-        inner.set(callers());
-        for _ in 0..2 {
-            // SAFETY: as in `yield_now`.
-            unsafe { switch_stepping(context.inside.as_ptr(), context.outside.get()) };
+    in_child_ok(test_name!("call_frame_information_is_right_at_every_instruction"), || {
+        // SAFETY: an action without restrictions; nobody else here uses this signal.
+        unsafe {
+            let mut action: libc::sigaction = core::mem::zeroed();
+            action.sa_sigaction = on_step as *const () as usize;
+            action.sa_flags = libc::SA_SIGINFO;
+            assert_eq!(libc::sigaction(libc::SIGTRAP, &action, ptr::null_mut()), 0);
         }
-    });
-    for _ in 0..2 {
-        // SAFETY: as in `resume`.
-        unsafe { switch_stepping(context.outside.as_ptr(), context.inside.get()) };
-    }
-    context.resume();
-    let (inner, outer) = (inner.take(), callers());
-
-    // Two frames at the inner end are at another instruction than when `callers` looked: the stepping function, and the
-    // one that called both. The rest must be the same to the last address.
-    let belongs = |frames: &[usize], stack: &[usize]| frames.len() > 2 && stack.ends_with(&frames[2..]);
-    let steps = std::mem::take(&mut *STEPS.lock().unwrap());
-    let mut path: Vec<char> = steps
-        .iter()
-        .map(|(frames, ended)| {
-            assert!(ended, "a dead end: {frames:x?}");
-            let starts_at_base = frames.len() == 1 && enclosing_function(frames[0]) == frames[0] - 1;
-            match (starts_at_base, belongs(frames, &inner), belongs(frames, &outer)) {
-                (true, false, false) => 'f', // X4
-                (false, true, false) => 'i',
-                (false, false, true) => 'o',
-                other => panic!("{other:?}: {frames:x?}\ninside {inner:x?}\noutside {outer:x?}"),
+        let inner = Cell::new(Vec::new());
+        let context = Context::new(|context| {
+            inner.set(callers());
+            for _ in 0..2 {
+                // SAFETY: as in `yield_now`.
+                unsafe { switch_stepping(context.inside.as_ptr(), context.outside.get()) };
             }
-        })
-        .collect();
-    assert!(path.len() >= 4 * 20, "stepped {} times", path.len());
-    path.dedup();
-    // Out to fresh, in to out, out to in, in to out; where one switch ends and another begins, the stack is the same.
-    assert_eq!(path, ['o', 'f', 'i', 'o', 'i', 'o']);
+        });
+        for _ in 0..2 {
+            // SAFETY: as in `resume`.
+            unsafe { switch_stepping(context.outside.as_ptr(), context.inside.get()) };
+        }
+        context.resume();
+        let (inner, outer) = (inner.take(), callers());
+
+        // Two frames at the inner end are at another instruction than when `callers` looked: the stepping function, and the
+        // one that called both. The rest must be the same to the last address.
+        let belongs = |frames: &[usize], stack: &[usize]| frames.len() > 2 && stack.ends_with(&frames[2..]);
+        let steps = std::mem::take(&mut *STEPS.lock().unwrap());
+        let mut path: Vec<char> = steps
+            .iter()
+            .map(|(frames, ended)| {
+                assert!(ended, "a dead end: {frames:x?}");
+                let starts_at_base = frames.len() == 1 && enclosing_function(frames[0]) == frames[0] - INTO_BASE;
+                match (starts_at_base, belongs(frames, &inner), belongs(frames, &outer)) {
+                    (true, false, false) => 'f', // X4
+                    (false, true, false) => 'i',
+                    (false, false, true) => 'o',
+                    other => panic!("{other:?}: {frames:x?}\ninside {inner:x?}\noutside {outer:x?}"),
+                }
+            })
+            .collect();
+        assert!(path.len() >= 4 * 20, "stepped {} times", path.len());
+        path.dedup();
+        // Out to fresh, in to out, out to in, in to out; where one switch ends and another begins, the stack is the same.
+        assert_eq!(path, ['o', 'f', 'i', 'o', 'i', 'o']);
+    });
 }

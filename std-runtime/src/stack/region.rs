@@ -9,7 +9,8 @@
 //! * R1  `base` is a multiple of `STACK_SIZE`; `slots * STACK_SIZE` bytes from there on belong to the region, and
 //!   `slots` links of 4 bytes each. Neither is ever unmapped, nor does a slot ever leave `READY`.
 //! * R2  Guards are marked within the area as long as the kernel takes that, and are areas of their own from the first
-//!   time on that it does not. A region may hold guards of both kinds.
+//!   time on that it does not. A region may hold guards of both kinds. A mark that was taken is not yet a guard: an
+//!   emulator may call every advice a success. So the first one is put to the test.
 //!
 //! Slots become ready in batches that adjoin, so that the kernel keeps all of them in one area, whatever their number.
 //! Huge pages are declined: a stack touches a page or two, and 2 MiB at once would be the memory of eight stacks.
@@ -22,9 +23,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
 /// The bytes of a slot: a green thread's stack, its header and its guard.
 pub(crate) const STACK_SIZE: usize = 256 * 1024;
 
-/// The bytes of a guard, or one page if pages are larger. Compilers of Rust touch every page of a large frame in order,
-/// so one page would do; the rest is for C, compiled without such probes.
-const GUARD_SIZE: usize = 16 * 1024;
+/// The bytes of a guard, or one page if pages are larger. Where Rust's compiler touches every page of a large frame in
+/// order, one page would do, and the rest is for C, compiled without such probes. For riscv64 it makes none: a frame
+/// larger than the guard can reach past it, and the guard is what stands between two stacks.
+pub(super) const GUARD_SIZE: usize = if cfg!(target_arch = "riscv64") { 64 * 1024 } else { 16 * 1024 };
 
 /// `MADV_GUARD_INSTALL`, Linux 6.13: accesses fault from now on, in the same area as before.
 const MADV_GUARD_INSTALL: i32 = 102;
@@ -46,7 +48,8 @@ pub(super) fn guard_size() -> usize {
     GUARD_SIZE.next_multiple_of(page_size())
 }
 
-fn page_size() -> usize {
+/// The size of a page, and the same safety.
+pub(super) fn page_size() -> usize {
     static PAGE_SIZE: AtomicUsize = AtomicUsize::new(0);
     match PAGE_SIZE.load(Relaxed) {
         0 => {
@@ -62,6 +65,13 @@ fn page_size() -> usize {
 
 fn errno() -> i32 {
     io::Error::last_os_error().raw_os_error().unwrap_or(0)
+}
+
+/// Whether the kernel itself fails to read there.
+fn faults(start: *mut libc::c_void, size: usize) -> bool {
+    // SAFETY: changes no content.
+    let result = unsafe { libc::madvise(start, size, libc::MADV_POPULATE_READ) };
+    result != 0 && errno() == libc::EFAULT
 }
 
 /// A private mapping of `size` bytes that promises no memory.
@@ -182,13 +192,31 @@ impl Region {
         Ok(count)
     }
 
+    /// Gives the memory of a slot back to the system, but for the guard and the topmost `kept` bytes: it is zero again.
+    ///
+    /// # Safety
+    ///
+    /// The slot is ready, and nobody uses it.
+    pub(super) unsafe fn trim(&self, index: u32, kept: usize) {
+        let slot = self.slot(index);
+        let (start, kept) = (slot.guard_end(), kept.next_multiple_of(page_size()));
+        let size = slot.top().addr() - start.addr() - kept;
+        // Refused where memory is locked: that was not to be given back then.
+        // SAFETY: the slot is the caller's, and its memory stays mapped.
+        unsafe { libc::madvise(start.cast(), size, libc::MADV_DONTNEED) };
+    }
+
     /// Makes the guard of a slot that nobody uses yet.
     fn guard(&self, slot: Slot) -> Result<(), StackError> {
         let (start, size) = (slot.base().cast(), guard_size());
         while !self.protect.load(Relaxed) {
             // SAFETY: memory of ours that nobody uses yet.
             if unsafe { libc::madvise(start, size, MADV_GUARD_INSTALL) } == 0 {
-                return Ok(());
+                if slot != self.slot(0) || faults(start, size) {
+                    return Ok(());
+                }
+                self.protect.store(true, Relaxed);
+                break;
             }
             match errno() {
                 libc::EINTR | libc::EAGAIN => {}

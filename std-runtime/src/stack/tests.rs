@@ -16,14 +16,25 @@ macro_rules! test_name {
         concat!(module_path!(), "::", $test).split_once("::").unwrap().1
     };
 }
-pub(super) use test_name;
+pub(crate) use test_name;
 
 /// How a child ends whose body came to its end: not like one that found no test of its name.
-pub(super) const ENDED_WELL: i32 = 77;
+pub(crate) const ENDED_WELL: i32 = 77;
+
+/// Runs this test binary: through an emulator, if this process runs through one too and the environment says which.
+pub(crate) fn this_binary() -> Command {
+    let runner = std::env::var("GREENLIGHT_TEST_RUNNER").unwrap_or_default();
+    let mut words = runner.split_whitespace();
+    let binary = std::env::current_exe().unwrap();
+    let Some(emulator) = words.next() else { return Command::new(binary) };
+    let mut command = Command::new(emulator);
+    command.args(words).arg(binary);
+    command
+}
 
 /// Runs `body` for each of `cases` in a process of its own: this test binary again, with the test `name` only, which
 /// comes here again. Returns in the parent only.
-pub(super) fn in_children<const N: usize>(name: &str, cases: [&str; N], body: impl FnOnce(&str)) -> [Output; N] {
+pub(crate) fn in_children<const N: usize>(name: &str, cases: [&str; N], body: impl FnOnce(&str)) -> [Output; N] {
     if let Ok(child) = std::env::var(CHILD) {
         let no_core = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         // SAFETY: reads a local.
@@ -32,7 +43,7 @@ pub(super) fn in_children<const N: usize>(name: &str, cases: [&str; N], body: im
         std::process::exit(ENDED_WELL);
     }
     cases.map(|case| {
-        Command::new(std::env::current_exe().unwrap())
+        this_binary()
             .args([name, "--exact", "--nocapture"])
             .env(CHILD, case)
             .env("RUST_BACKTRACE", "0")
@@ -45,13 +56,13 @@ pub(super) fn in_children<const N: usize>(name: &str, cases: [&str; N], body: im
 }
 
 /// `in_children`, with one case.
-pub(super) fn in_child(name: &str, body: impl FnOnce()) -> Output {
+pub(crate) fn in_child(name: &str, body: impl FnOnce()) -> Output {
     let [output] = in_children(name, ["the only one"], |_| body());
     output
 }
 
 /// `in_child`, for a child that is to end well.
-fn in_child_ok(name: &str, body: impl FnOnce()) {
+pub(crate) fn in_child_ok(name: &str, body: impl FnOnce()) {
     let output = in_child(name, body);
     assert_eq!(output.status.code(), Some(ENDED_WELL), "{}", String::from_utf8_lossy(&output.stderr));
 }
@@ -108,7 +119,7 @@ fn memory_is_zero_at_first_and_stays() {
             let slot = pool.acquire().unwrap();
             assert_eq!(slot.base().addr() % STACK_SIZE, 0);
             assert_eq!(slot.top().addr() - slot.base().addr(), STACK_SIZE);
-            assert_eq!(slot.guard_end().addr() - slot.base().addr(), 16 * 1024);
+            assert_eq!(slot.guard_end().addr() - slot.base().addr(), region::GUARD_SIZE);
             for edge in [slot.guard_end(), slot.top().wrapping_sub(1)] {
                 assert_eq!(byte(edge).swap(round + 1, Relaxed), 0);
             }
@@ -154,7 +165,7 @@ fn exhausted_pool_says_so() {
     assert_eq!(pool.acquire(), Ok(slots[7]));
 }
 
-/// T2, T4, T5, from many threads: a byte in each slot says whether it is owned, and nobody finds it set.
+/// T2, T4, T5, from many threads, which trim what is idle too: a byte in each slot says whether it is owned.
 #[test]
 fn no_slot_is_given_twice() {
     const THREADS: usize = 8;
@@ -170,8 +181,11 @@ fn no_slot_is_given_twice() {
                         assert_eq!(byte(slot.guard_end()).swap(1, Relaxed), 0, "given twice");
                         held.push(slot);
                     } else if let Some(slot) = held.pop() {
-                        assert_eq!(byte(slot.guard_end()).swap(0, Relaxed), 1);
+                        assert_eq!(byte(slot.guard_end()).swap(0, Relaxed), 1, "trimmed in its owner's hands");
                         release(pool, slot);
+                    }
+                    if round % 16 == 0 {
+                        pool.trim(round as Tick * IDLE_NANOS);
                     }
                 }
                 held.into_iter().for_each(|slot| {
@@ -186,6 +200,86 @@ fn no_slot_is_given_twice() {
     // All of them are free now: as many can be had without another first use, and each of them once.
     let again: HashSet<_> = known.iter().map(|_| pool.acquire().unwrap().base().addr()).collect();
     assert_eq!(again, known);
+}
+
+/// T1: stacks that went deep keep all of it while they are in use or were needed lately; those that were not lose what
+/// lies deep, keep their top, and come back last.
+#[test]
+fn idle_slots_are_trimmed() {
+    let pool = leak(400, Guards::Marked);
+    let slots: Vec<_> = (0..200).map(|_| pool.acquire().unwrap()).collect();
+    let whole = slots[0].top().addr() - slots[0].guard_end().addr();
+    for slot in &slots {
+        assert_eq!(touched(*slot), 0);
+        byte(slot.top().wrapping_sub(KEPT)).store(7, Relaxed);
+        byte(slot.guard_end()).store(7, Relaxed);
+        assert_eq!(touched(*slot), whole);
+    }
+    let (taken, free) = slots.split_at(50);
+    free.iter().for_each(|slot| release(pool, *slot));
+    let trim_all = |time| while pool.trim(time) {};
+    trim_all(IDLE_NANOS); // from now on they are idle, unless they are needed
+    for _ in 0..2 {
+        let needed: Vec<_> = (0..20).map(|_| pool.acquire().unwrap()).collect();
+        needed.into_iter().for_each(|slot| release(pool, slot));
+    }
+    trim_all(2 * IDLE_NANOS - 1);
+    assert!(slots.iter().all(|slot| touched(*slot) == whole), "before its time");
+    trim_all(2 * IDLE_NANOS);
+    let (cold, warm) = free.split_at(free.len() - 20);
+    for slot in cold {
+        assert_eq!(touched(*slot), KEPT.next_multiple_of(page_size()));
+    }
+    for slot in taken.iter().chain(warm) {
+        assert_eq!(touched(*slot), whole);
+        assert_eq!(byte(slot.guard_end()).load(Relaxed), 7);
+    }
+    let mut again: Vec<_> = free.iter().map(|_| pool.acquire().unwrap()).collect();
+    again[..20].sort_by_key(|slot| slot.base());
+    again[20..].sort_by_key(|slot| slot.base());
+    assert_eq!((&again[..20], &again[20..]), (warm, cold));
+    for slot in cold {
+        assert_eq!(byte(slot.guard_end()).load(Relaxed), 0);
+        assert_eq!(byte(slot.top().wrapping_sub(KEPT)).load(Relaxed), 7);
+    }
+}
+
+/// T6: whoever needs a slot while the last free one is being trimmed gets that one, and no error. Fails if the trimming
+/// thread does not hold `growth`.
+#[test]
+fn slot_that_is_being_trimmed_is_not_missed() {
+    let pool = leak(BATCH, Guards::Marked);
+    let slots: Vec<_> = (0..BATCH).map(|_| pool.acquire().unwrap()).collect();
+    release(pool, slots[3]);
+    let nothing_yet = |_: &Region, _| unreachable!("it has just become idle");
+    assert!(!pool.trim_with(IDLE_NANOS, nothing_yet));
+    std::thread::scope(|scope| {
+        let mut waiting = None;
+        pool.trim_with(IDLE_NANOS * 2, |region, index| {
+            assert_eq!(region.slot(index), slots[3]);
+            waiting = Some(scope.spawn(|| pool.acquire()));
+            std::thread::sleep(std::time::Duration::from_millis(20)); // for it to look now
+        });
+        assert_eq!(waiting.expect("trimmed").join().unwrap(), Ok(slots[3]));
+    });
+}
+
+/// R2: marks are relied on where the kernel itself fails to read marked memory, and only there.
+#[test]
+#[cfg(not(greenlight_asan))] // the sanitizer looks at the arguments of system calls itself
+fn marks_that_do_not_hold_are_not_relied_on() {
+    let pool = leak(40, Guards::Marked);
+    let slot = pool.acquire().unwrap();
+    let guards = pool.region.get().unwrap().guards();
+    let mut pipe = [0; 2];
+    // SAFETY: two descriptors into a local; marks the end of the slot, which is ours and nobody's stack; then has the
+    // kernel read a byte of it, if it can.
+    let held = unsafe {
+        assert_eq!(libc::pipe(pipe.as_mut_ptr()), 0);
+        let marked = libc::madvise(slot.guard_end().cast(), page_size(), 102) == 0;
+        marked && libc::write(pipe[1], slot.guard_end().cast(), 1) == -1
+    };
+    assert_eq!(guards, if held { Guards::Marked } else { Guards::Protected });
 }
 
 /// The process's own pool, through the functions of the module.

@@ -134,7 +134,11 @@ fn between_green_and_os_threads() {
     examine::<Greenlight<BOTH>>(thread_seeds(1_000).map(Schedule::seeded_threads)).assert_none();
 }
 
-/// `step`, or every one where somebody asks for a longer search.
+/// `step`, or every one where somebody asks for a longer search; or what the environment variable `CONSERVATION_STEP` says.
 pub(crate) fn sparsely(step: usize) -> usize {
-    if std::env::var_os("CONSERVATION_SEEDS").is_some() { 1 } else { step }
+    match std::env::var("CONSERVATION_STEP") {
+        Ok(step) => step.parse().expect("CONSERVATION_STEP is a number"),
+        Err(_) if std::env::var_os("CONSERVATION_SEEDS").is_some() => 1,
+        Err(_) => step,
+    }
 }

@@ -67,6 +67,49 @@ fn overflow_of_a_slot_is_reported() {
     assert!(text.contains("help: "), "{text}");
 }
 
+/// The same for green threads, with frames of any size: of a recursion, and one that is larger than a whole stack. The first page
+/// that is touched beyond the stack is the guard's, whichever way the guard was made.
+///
+/// Not for frames larger than the guard on riscv64, which Rust's compiler does not look after there: they may reach past it.
+#[test]
+fn overflow_by_large_frames_is_reported() {
+    #[inline(never)]
+    fn frames_of<const N: usize>(depth: u64) -> u64 {
+        let mut frame = mem::MaybeUninit::<[u64; N]>::uninit();
+        black_box(&mut frame);
+        match black_box(true) {
+            true => frames_of::<N>(depth + 1) + black_box(&frame).as_ptr().addr() as u64,
+            false => depth,
+        }
+    }
+    let frames = [
+        ("marked, 6 KiB", (|| frames_of::<768>(0)) as fn() -> u64),
+        ("marked, 48 KiB", || frames_of::<6144>(0)),
+        ("marked, 1 MiB", || frames_of::<131_072>(0)),
+        ("protected, 6 KiB", || frames_of::<768>(0)),
+        ("protected, 48 KiB", || frames_of::<6144>(0)),
+        ("protected, 1 MiB", || frames_of::<131_072>(0)),
+    ];
+    let outputs =
+        in_children(test_name!("overflow_by_large_frames_is_reported"), frames.map(|frame| frame.0), |case| {
+            if case.starts_with("protected") {
+                crate::stack::PROTECT_ONLY.store(true, Relaxed);
+            }
+            let (_, body) = frames.into_iter().find(|frame| frame.0 == case).unwrap();
+            let _ = crate::go(move || black_box(body())).join();
+        });
+    for ((case, _), output) in frames.iter().zip(outputs) {
+        if cfg!(target_arch = "riscv64") && case.ends_with("1 MiB") {
+            continue;
+        }
+        let text = text(&output);
+        assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{case}: {:?}\n{text}", output.status);
+        assert!(text.contains("greenlight: a green thread overflowed its stack of 256 KiB\n"), "{case}: {text}");
+        assert!(text.contains("green thread 1, spawned at "), "{case}: {text}");
+        assert!(text.contains("overflow/tests.rs:"), "{case}: {text}");
+    }
+}
+
 /// O3: a fault elsewhere, on a slot or off it, ends the process by SIGSEGV and without a word of ours.
 #[test]
 fn null_pointer_still_ends_by_sigsegv() {
@@ -89,8 +132,16 @@ fn null_pointer_still_ends_by_sigsegv() {
 ///
 /// The address is readable, or the kernel is to say that it is not.
 unsafe fn asm_read(address: usize) {
+    use core::arch::asm;
     // SAFETY: as the caller says.
-    unsafe { core::arch::asm!("mov {0:l}, byte ptr [{0}]", inout(reg) address => _, options(nostack, readonly)) };
+    unsafe {
+        #[cfg(target_arch = "aarch64")]
+        asm!("ldrb {0:w}, [{0}]", inout(reg) address => _, options(nostack, readonly));
+        #[cfg(target_arch = "riscv64")]
+        asm!("lbu {0}, 0({0})", inout(reg) address => _, options(nostack, readonly));
+        #[cfg(target_arch = "x86_64")]
+        asm!("mov {0:l}, byte ptr [{0}]", inout(reg) address => _, options(nostack, readonly));
+    }
 }
 
 /// A stray pointer of an OS thread into the guard of a slot is a fault, not an overflow.
