@@ -4,14 +4,14 @@ use crate::{deadlock, task::TaskRef, worker};
 use greenlight_core::park::{self, AlreadyInstalled, Hooks, PollFn, Tick, TimedOut, Why, thread};
 use std::{cell::Cell, mem::ManuallyDrop};
 
-static HOOKS: Hooks = Hooks { wait, now: thread::now, random };
+// SAFETY: both ways of waiting below return Ok in the arm of a Ready poll and nowhere else, and Err behind a check of
+// the deadline. A green thread is bound to its OS thread (W2), and nothing in between unwinds.
+static HOOKS: Hooks = unsafe { Hooks::new().with_wait(wait) }.with_random(random);
 
 pub(crate) fn install() -> Result<(), AlreadyInstalled> {
     static THIS_TASK: fn() -> usize = this_task;
     park::identify_tasks(&THIS_TASK);
-    // SAFETY: both ways of waiting below return Ok in the arm of a Ready poll and nowhere else, and Err behind a check of
-    // the deadline. A green thread is bound to its OS thread (W2), and nothing in between unwinds.
-    unsafe { park::install(&HOOKS) }
+    park::install(&HOOKS)
 }
 
 /// A task's header, or a mark of an OS thread.

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 /// assert!(timed_out);
 /// ```
 pub fn after(limit: Duration) -> Receiver<Instant> {
-    Instant::now().checked_add(limit).map_or_else(super::never, at)
+    Instant::now().checked_add(limit).map_or_else(super::never, |instant| timer(instant, limit, None))
 }
 
 /// A channel that delivers one message at `instant`: the instant itself.
@@ -40,7 +40,7 @@ pub fn after(limit: Duration) -> Receiver<Instant> {
 /// assert_eq!(at(soon).recv(), Ok(soon));
 /// ```
 pub fn at(instant: Instant) -> Receiver<Instant> {
-    timer(instant, None)
+    timer(instant, instant.saturating_duration_since(Instant::now()), None)
 }
 
 /// A channel that delivers a message every `period`: the instant at which it was due.
@@ -61,13 +61,13 @@ pub fn at(instant: Instant) -> Receiver<Instant> {
 pub fn tick(period: Duration) -> Receiver<Instant> {
     let later = |instant: &Instant, nanos| *instant + Duration::from_nanos(nanos);
     match (Instant::now().checked_add(period), u64::try_from(period.as_nanos())) {
-        (Some(first), Ok(nanos)) => timer(first, Some(Period { nanos, later })),
+        (Some(first), Ok(nanos)) => timer(first, period, Some(Period { nanos, later })),
         _ => super::never(),
     }
 }
 
-fn timer(first: Instant, period: Option<Period<Instant>>) -> Receiver<Instant> {
-    let due = park::deadline_after(first.saturating_duration_since(Instant::now()));
-    let due = due.map(|when| Due { when, message: first });
+/// `first` is the message; when it is due says `limit`, on the seam's clock, which may be a virtual one.
+fn timer(first: Instant, limit: Duration, period: Option<Period<Instant>>) -> Receiver<Instant> {
+    let due = park::deadline_after(limit).map(|when| Due { when, message: first });
     timed(Timer::new(due, period))
 }

@@ -1,4 +1,4 @@
-//! The seam: how a blocking call sleeps.
+//! The seam: how a blocking call sleeps, and how an author of a runtime plugs in.
 //!
 //! Every blocking operation of this crate is one state machine that is polled with a [`Waker`]: try; put a wait node in
 //! the queue; look again; sleep; when woken, look who finished the node, or withdraw it. What "sleep" means is decided
@@ -11,19 +11,96 @@
 //!              │
 //!     ┌────────┴──────────┬───────────────────┐
 //!   hooks installed     feature `std`       neither
-//!   by a runtime        park the thread     poll and spin
+//!   by the program      park the thread     poll and spin
 //! ```
 //!
-//! A runtime calls [`install`] once. From then on each wait of each thread of the process comes to its
-//! [`Hooks::wait`], which parks the green thread if it is on one, and falls back to [`thread::wait`] if not.
+//! So there is no "blocking channel" and "async channel" of which one has to choose: who waits in which way is settled at each
+//! call, and one channel serves them all at once.
 //!
-//! Clocks stand behind the same seam, so that time can be virtual.
+//! # What to bring
+//!
+//! | who calls                           | blocking calls                                    | to bring                                              |
+//! |-------------------------------------|---------------------------------------------------|-------------------------------------------------------|
+//! | an OS thread                        | park the thread                                   | nothing (feature `std`)                               |
+//! | a future of any executor            | are not for it: `recv_async`, `.await` …          | nothing; the executor brings the waker                |
+//! | a bare-metal loop                   | poll and spin                                     | nothing                                               |
+//! | the same, to sleep when idle        | poll, and idle between the polls                  | [`Hooks::with_idle`]: `wfe` and `sev`                 |
+//! | the same, with time limits          |                                                   | [`Hooks::with_clock`]: a counter                      |
+//! | an interrupt handler                | **none**: only the `try_` calls named below       | wakers that may be called there                       |
+//! | a green thread, a task of an RTOS   | park that, and let others run                     | [`Hooks::with_wait`] (`unsafe`), a clock              |
+//! | a deterministic test                | the same, one at a time in a chosen order         | and [`Hooks::with_random`], and a virtual clock       |
+//!
+//! They are brought once, by [`install`], which holds for the whole process: a library that is no runtime leaves it alone. Only
+//! writing a `wait` is `unsafe`. An executor of futures needs no hooks at all: its tasks await, and every thread that blocks
+//! is an OS thread.
+//!
+//! # Writing a `wait`
+//!
+//! ```text
+//!   fn wait(why, deadline, poll) {
+//!       no task of ours on this thread?  → thread::wait, or whatever the place is for that
+//!       loop {
+//!           poll(&waker) is Ready?       → Ok
+//!           deadline passed?             → Err
+//!           woken since that poll began? → go round
+//!           note `why`, set a timer for `deadline`, and sleep until the waker is woken or the timer goes off
+//!       }
+//!   }
+//! ```
+//!
+//! * The question is whether the waker was woken **since the poll began**: a wake-up that comes between the poll and the sleep
+//!   must not be lost. So the task has three states (awake, woken while awake, asleep), and going to sleep is a compare-exchange,
+//!   or a lock.
+//! * A poll may wake its own waker, and then say `Pending`: it wants others to run before it looks again. Put the task
+//!   behind them; going round at once would spin.
+//! * It may poll when nobody has woken it. It must not return `Ok` when no poll has said `Ready`.
+//! * `why` says what is waited for, on which object, at which line: what a dump or a deadlock report needs.
+//! * A wait may begin anywhere a program blocks: in a `Drop` during a panic, in the destructor of a thread-local.
+//!
+//! # Wakers
+//!
+//! A waker is called by whoever serves the waiter: a thread that knows nothing of your runtime, a task of another one, an
+//! interrupt handler that does a `try_send`. It is called once at most for each poll that left it, never under a lock of this
+//! crate, and also after the wait is over: then it finds a task that does something else, or is gone. Both must be harmless.
+//! So it is `Send + Sync`, it does not wait, and it takes no lock that a task holds while it calls this crate. Cloning
+//! and dropping it is under no lock either, and happens at every wait: make it cheap (a counted pointer, or the
+//! address of memory that is never freed).
+//!
+//! A future may be polled with one waker and later with another, on another thread or executor: the last one is woken.
+//!
+//! # The clock
+//!
+//! [`now`] is read for time limits and by `after` and `tick` only. Its unit is the nanosecond, its zero is anybody's. Without feature
+//! `std` there is none until [`Hooks::with_clock`] brings one, and a call with a time limit panics and says so.
+//! Nothing else in this crate knows the time, so a virtual clock is a whole one: when every task sleeps, set it to the earliest
+//! deadline, and an hour's `recv_timeout` takes no time.
+//!
+//! # In an interrupt handler
+//!
+//! A handler may have cut into any operation, whose locks nobody will give back before it returns. So it must not wait, spin
+//! included. These do not:
+//!
+//! * `try_send`, `try_recv` and everything else without a wait on a [`StaticChannel`](crate::channel::StaticChannel) or a channel of
+//!   [`bounded_strict`](crate::channel::bounded_strict), those that wake somebody included; on a [`bounded`](crate::channel::bounded)
+//!   one too, though a handler that cut into a send may find it empty;
+//! * [`SpinMutex::try_lock`](crate::SpinMutex::try_lock), and giving that guard back;
+//! * the wakers that these calls wake: yours must keep to it ([`Hooks::with_idle`]'s `wake` is one).
+//!
+//! Everything else may take the spin lock of a line of waiters.
+//!
+//! # A whole runtime
+//!
+//! `examples/scheduler.rs` is a runtime in one file: tasks that run one at a time in an order drawn from a seed, virtual time,
+//! and a report when all of them are stuck. All blocking calls of this crate run on it unchanged.
+
+mod hooks;
+
+pub use hooks::{AlreadyInstalled, Hooks, WaitFn, install};
 
 use crate::turn::Turn;
 use core::{
     fmt,
     panic::Location,
-    sync::atomic::{AtomicPtr, Ordering::*},
     task::{Poll, Waker},
 };
 
@@ -73,63 +150,6 @@ pub struct TimedOut;
 /// not wait itself: it may be asked while the sleeper is half asleep.
 pub type PollFn<'a> = dyn FnMut(&Waker) -> Poll<()> + 'a;
 
-/// What a runtime plugs in.
-pub struct Hooks {
-    /// Polls until `Ready`, and sleeps between the polls until the waker that it handed in is woken. `Err` once the
-    /// deadline has passed and the poll after that still said `Pending`.
-    ///
-    /// The contract that [`install`] promises: `Ok` only after a poll said `Ready`; `Err` only with a deadline that has
-    /// passed. The same waker at each poll of one wait, never polled again after `Ready`. It returns on the thread that
-    /// called it, and does not unwind. It may poll more often than it is woken.
-    pub wait: fn(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), TimedOut>,
-    /// The clock that deadlines are read against; it never goes back.
-    pub now: fn() -> Tick,
-    /// Any number, for fair choices: no promise of quality.
-    pub random: fn() -> u32,
-}
-
-/// | operation | order   | pairs with | so that                          |
-/// |-----------|---------|------------|----------------------------------|
-/// | install   | Release | look up    | the hooks' own statics are ready |
-/// | look up   | Acquire | install    | the same                         |
-static HOOKS: AtomicPtr<Hooks> = AtomicPtr::new(core::ptr::null_mut());
-
-/// Hooks are in place already, and stay: sleepers may be inside them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AlreadyInstalled;
-
-impl fmt::Display for AlreadyInstalled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("another runtime has installed its park hooks; a process has one set of them")
-    }
-}
-
-impl core::error::Error for AlreadyInstalled {}
-
-/// Makes `hooks` the way in which every blocking call of this process sleeps.
-///
-/// # Errors
-///
-/// If other hooks were installed before. Installing the same ones again is fine.
-///
-/// # Safety
-///
-/// [`Hooks::wait`] keeps its contract: the locks give out their guards, and the channels take their nodes off the caller's
-/// stack, on the strength of its answer alone.
-pub unsafe fn install(hooks: &'static Hooks) -> Result<(), AlreadyInstalled> {
-    let new = core::ptr::from_ref(hooks).cast_mut();
-    match HOOKS.compare_exchange(core::ptr::null_mut(), new, Release, Acquire) {
-        Ok(_) => Ok(()),
-        Err(there) if there == new => Ok(()),
-        Err(_) => Err(AlreadyInstalled),
-    }
-}
-
-fn hooks() -> Option<&'static Hooks> {
-    // SAFETY: null, or a `&'static Hooks` by `install`.
-    unsafe { HOOKS.load(Acquire).as_ref() }
-}
-
 /// Sleeps until `poll` says `Ready`, in the way of whoever is calling: a green thread, an OS thread, bare metal.
 ///
 /// # Errors
@@ -137,10 +157,7 @@ fn hooks() -> Option<&'static Hooks> {
 /// [`TimedOut`] once `deadline` has passed. The operation may have been finished at the last moment all the same: the
 /// caller withdraws its node and looks.
 pub fn wait(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), TimedOut> {
-    match hooks() {
-        Some(hooks) => (hooks.wait)(why, deadline, poll),
-        None => default_wait(deadline, poll),
-    }
+    hooks::wait_hook()(why, deadline, poll)
 }
 
 /// Waits for the peer that has claimed `turn` and promised to finish it. In pieces where there is a clock: the waker that
@@ -164,15 +181,15 @@ pub(crate) fn wait_while_claimed(turn: &Turn) {
 ///
 /// If there is no clock: without feature `std`, until [`install`] brings one.
 pub fn now() -> Tick {
-    match hooks() {
-        Some(hooks) => (hooks.now)(),
-        None => default_now(),
+    match hooks::clock() {
+        Some(now) => now(),
+        None => panic!("no clock: enable feature `std`, or bring one (greenlight_core::park::Hooks::with_clock)"),
     }
 }
 
 /// Whether [`now`] has a clock to read.
 pub(crate) fn has_clock() -> bool {
-    hooks().is_some() || cfg!(all(feature = "std", not(loom)))
+    hooks::clock().is_some()
 }
 
 /// The tick that lies `limit` from now, or none if the clock cannot reach it: then the wait has no end.
@@ -185,10 +202,7 @@ pub(crate) fn random() -> u32 {
     if cfg!(loom) {
         return 0;
     }
-    match hooks() {
-        Some(hooks) => (hooks.random)(),
-        None => default_random(),
-    }
+    hooks::random_hook()()
 }
 
 /// A Weyl sequence: the increment is odd, so the state runs through all numbers.
@@ -205,8 +219,8 @@ fn mix(mut x: u32) -> u32 {
     x ^ (x >> 16)
 }
 
-pub(crate) fn default_random() -> u32 {
-    use core::sync::atomic::AtomicU32;
+fn default_random() -> u32 {
+    use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
     // Two threads that read the same state draw the same number once: harmless, and cheaper than an atomic addition.
     static STATE: AtomicU32 = AtomicU32::new(1);
     let next = weyl_step(STATE.load(Relaxed));
@@ -215,44 +229,35 @@ pub(crate) fn default_random() -> u32 {
 }
 
 #[cfg(loom)]
-fn default_wait(_: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), TimedOut> {
+fn default_wait(_: &Why, _: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), TimedOut> {
     loom::future::block_on(core::future::poll_fn(|cx| poll(cx.waker())));
     Ok(())
 }
 
 #[cfg(all(feature = "std", not(loom)))]
-fn default_wait(deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), TimedOut> {
+fn default_wait(_: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), TimedOut> {
     thread::wait(deadline, poll, || false)
 }
 
 #[cfg(all(not(feature = "std"), not(loom)))]
-fn default_wait(deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), TimedOut> {
-    loop {
-        if poll(Waker::noop()).is_ready() {
-            return Ok(());
-        }
-        if deadline.is_some_and(|deadline| now() >= deadline) {
-            return Err(TimedOut);
-        }
-        core::hint::spin_loop();
-    }
-}
+use hooks::polling_wait as default_wait;
 
-#[cfg(all(feature = "std", not(loom)))]
-fn default_now() -> Tick {
-    thread::now()
-}
-
-#[cfg(any(not(feature = "std"), loom))]
-fn default_now() -> Tick {
-    panic!("no clock: enable feature `std` or install hooks that bring one (greenlight_core::park::install)")
+/// The clock of a process without hooks, if it has one.
+const fn default_clock() -> Option<fn() -> Tick> {
+    #[cfg(all(feature = "std", not(loom)))]
+    return Some(thread::now);
+    #[cfg(any(not(feature = "std"), loom))]
+    return None;
 }
 
 /// A waiting thread parked by the default, one woken late, and one that runs out of time.
 #[cfg(all(test, feature = "std", not(loom)))]
 mod tests {
     use super::*;
-    use core::time::Duration;
+    use core::{
+        sync::atomic::Ordering::{Acquire, Release},
+        time::Duration,
+    };
 
     fn why() -> Why {
         Why { what: "test", object: 0, site: Location::caller() }

@@ -20,7 +20,7 @@
 
 use super::{Receiver, Sender, TryRecvError, TrySendError, bounded, bounded_strict, unbounded};
 use crate::{
-    park::{self, Hooks, Why},
+    park::{self, Hooks, PollFn, Tick, TimedOut, Why},
     sync::steps::{self, At, Watch},
 };
 use cases::{CASES, Case, Helper, Holds, Keeps};
@@ -438,25 +438,23 @@ impl Other {
 }
 
 /// So that a watch hears of a sleep. Of any that may last: one with a time limit is a step on the way.
-static HOOKS: Hooks = Hooks {
-    wait: |_: &Why, deadline, poll| {
-        let mut poll = |waker: &core::task::Waker| {
-            let polled = poll(waker);
-            if polled.is_pending() && deadline.is_none() {
-                steps::about_to_wait();
-            }
-            polled
-        };
-        park::thread::wait(deadline, &mut poll, || false)
-    },
-    now: park::thread::now,
-    random: park::default_random,
-};
+fn watched_wait(_: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), TimedOut> {
+    let mut poll = |waker: &core::task::Waker| {
+        let polled = poll(waker);
+        if polled.is_pending() && deadline.is_none() {
+            steps::about_to_wait();
+        }
+        polled
+    };
+    park::thread::wait(deadline, &mut poll, || false)
+}
+
+// SAFETY: the wait is `thread::wait`, which keeps the contract.
+static HOOKS: Hooks = unsafe { Hooks::new().with_wait(watched_wait) };
 
 /// Every case of one kind of channel, stopped at every step.
 fn every_case(kind: &'static Kind) {
-    // SAFETY: the wait is `thread::wait`, which keeps the contract.
-    unsafe { park::install(&HOOKS) }.unwrap();
+    park::install(&HOOKS).unwrap();
     let operations = std::env::var("GREENLIGHT_PROGRESS_OPS").map_or(OPERATIONS, |n| n.parse().unwrap());
     let begin = Instant::now();
     let (mut cases, mut places, mut hidden) = (0, 0, 0);

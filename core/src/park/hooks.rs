@@ -1,0 +1,212 @@
+//! What is plugged into the seam, once per process: by a runtime, or by a program that only has a clock to offer.
+//!
+//! * K1  A [`Hooks`] whose `wait` is not one of this crate's own was made by `with_wait`, whose caller has promised its
+//!   contract. So installing is safe, and so is everything else that can be said about a wait without writing one.
+//! * K2  Once installed, hooks stay, and stay the same: a sleeper may be inside them.
+
+use super::{PollFn, Tick, TimedOut, Why, default_clock, default_random, default_wait};
+use core::{
+    fmt,
+    sync::atomic::{AtomicPtr, Ordering::*},
+    task::{RawWaker, RawWakerVTable, Waker},
+};
+
+/// How a wait is done: see [`Hooks::with_wait`].
+pub type WaitFn = fn(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), TimedOut>;
+
+/// How this process waits, reads the time, and draws lots: what [`install`] puts in place.
+///
+/// It is made in a `static`, from [`new`](Self::new) on, by saying what differs from it.
+///
+/// # Examples
+///
+/// A simulation on one thread, whose time passes when there is nothing to do:
+///
+/// ```standalone_crate
+/// use greenlight_core::{channel::{RecvTimeoutError, bounded}, park::{self, Hooks, Tick}};
+/// use std::{sync::atomic::{AtomicU64, Ordering::Relaxed}, time::Duration};
+///
+/// static NANOSECONDS: AtomicU64 = AtomicU64::new(0);
+///
+/// fn now() -> Tick {
+///     NANOSECONDS.load(Relaxed)
+/// }
+///
+/// fn let_time_pass() {
+///     NANOSECONDS.fetch_add(1_000_000_000, Relaxed);
+/// }
+///
+/// static HOOKS: Hooks = Hooks::new().with_idle(let_time_pass, || ()).with_clock(now);
+/// park::install(&HOOKS).unwrap();
+///
+/// let (_tx, rx) = bounded::<()>(1);
+/// assert_eq!(rx.recv_timeout(Duration::from_secs(3600)), Err(RecvTimeoutError::Timeout));
+/// assert_eq!(now(), 3_600_000_000_000);
+/// ```
+pub struct Hooks {
+    wait: WaitFn,
+    now: Option<fn() -> Tick>,
+    random: fn() -> u32,
+    idle: fn(),
+    wake: fn(),
+}
+
+impl Hooks {
+    /// What holds without hooks: an OS thread parks and there is std's monotonic clock (feature `std`); without that feature the
+    /// CPU spins, and there is no clock.
+    pub const fn new() -> Self {
+        Self {
+            wait: default_wait,
+            now: default_clock(),
+            random: default_random,
+            idle: core::hint::spin_loop,
+            wake: || (),
+        }
+    }
+
+    /// Waits by polling on the spot, with `idle` between two polls: for a CPU without an operating system that is to sleep
+    /// rather than spin.
+    ///
+    /// `wake` is called by whoever ends a wait: from another CPU, from an interrupt handler, or from the poll itself. The two
+    /// belong together: **after a `wake`, the `idle` that each CPU is in returns, or else its next one does at once.** That
+    /// is what the event flag of an Arm does (`wfe` and `sev`). Where sleep forgets (`wfi`), `idle` masks interrupts, sleeps
+    /// only if a flag of its CPU is not set, and clears it; `wake` sets the flag of every CPU, and rouses the others. An `idle`
+    /// may always return early. While somebody waits with a time limit it must, at times: nothing but a poll looks at the
+    /// clock, so a timer interrupt should come now and then.
+    ///
+    /// # Examples
+    ///
+    /// ```standalone_crate
+    /// # mod cortex_m { pub mod asm { pub fn wfe() {} pub fn sev() {} } }
+    /// use greenlight_core::park::{self, Hooks};
+    /// use cortex_m::asm::{sev, wfe};
+    ///
+    /// static HOOKS: Hooks = Hooks::new().with_idle(wfe, sev);
+    /// park::install(&HOOKS).unwrap();
+    /// ```
+    pub const fn with_idle(self, idle: fn(), wake: fn()) -> Self {
+        Self { wait: polling_wait, idle, wake, ..self }
+    }
+
+    /// The clock that deadlines are read against. It starts anywhere and never goes back; no more is asked of it. It may be
+    /// virtual.
+    ///
+    /// It is read under a spin lock at times: it must use neither channels nor locks of this crate, nor wait.
+    ///
+    /// [`thread::wait`](super::thread::wait), the wait of OS threads, takes what is left until a deadline for real time, and looks at this
+    /// clock again after it: one that is slower is waited for, one that jumps is noticed late.
+    pub const fn with_clock(self, now: fn() -> Tick) -> Self {
+        Self { now: Some(now), ..self }
+    }
+
+    /// Any number, for fair choices: no promise of quality. A sequence that is always the same makes `select!` choose the same
+    /// again.
+    pub const fn with_random(self, random: fn() -> u32) -> Self {
+        Self { random, ..self }
+    }
+
+    /// A runtime's way to sleep: polls until `Ready`, and sleeps between the polls until the waker that it handed in is
+    /// woken. `Err` once the deadline has passed and the poll after that still said `Pending`.
+    ///
+    /// # Safety
+    ///
+    /// `Ok` only after a poll said `Ready`; `Err` only with a deadline that has passed. The same waker at each poll of one wait,
+    /// never polled again after `Ready`. It returns on the thread that called it, and does not unwind. It may poll more often
+    /// than it is woken.
+    ///
+    /// The locks give out their guards, and the channels take their nodes off the caller's stack, on the strength of its
+    /// answer alone.
+    pub const unsafe fn with_wait(self, wait: WaitFn) -> Self {
+        Self { wait, ..self }
+    }
+}
+
+impl Default for Hooks {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("Hooks { .. }")
+    }
+}
+
+/// Hooks are in place already, and stay: sleepers may be inside them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AlreadyInstalled;
+
+impl fmt::Display for AlreadyInstalled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("other park hooks are installed already; a process has one set of them")
+    }
+}
+
+impl core::error::Error for AlreadyInstalled {}
+
+/// | operation | order   | pairs with | so that                          |
+/// |-----------|---------|------------|----------------------------------|
+/// | install   | Release | look up    | the hooks' own statics are ready |
+/// | look up   | Acquire | install    | the same                         |
+static HOOKS: AtomicPtr<Hooks> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Makes `hooks` the way in which every blocking call of this process sleeps. Waits that have begun go on in their old way.
+///
+/// # Errors
+///
+/// If other hooks were installed before. Installing the same ones again is fine.
+pub fn install(hooks: &'static Hooks) -> Result<(), AlreadyInstalled> {
+    let new = core::ptr::from_ref(hooks).cast_mut();
+    match HOOKS.compare_exchange(core::ptr::null_mut(), new, Release, Acquire) {
+        Ok(_) => Ok(()),
+        Err(there) if there == new => Ok(()),
+        Err(_) => Err(AlreadyInstalled),
+    }
+}
+
+fn installed() -> Option<&'static Hooks> {
+    // SAFETY: null, or a `&'static Hooks` by `install`.
+    unsafe { HOOKS.load(Acquire).as_ref() }
+}
+
+pub(super) fn wait_hook() -> WaitFn {
+    installed().map_or(default_wait, |hooks| hooks.wait)
+}
+
+pub(super) fn clock() -> Option<fn() -> Tick> {
+    installed().map_or(default_clock(), |hooks| hooks.now)
+}
+
+pub(super) fn random_hook() -> fn() -> u32 {
+    installed().map_or(default_random, |hooks| hooks.random)
+}
+
+/// The wait without an operating system, and that of [`Hooks::with_idle`].
+pub(super) fn polling_wait(_: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), TimedOut> {
+    let hooks = installed();
+    let idle = hooks.map_or(core::hint::spin_loop as fn(), |hooks| hooks.idle);
+    let waker = hooks.map_or(Waker::noop(), |_| &IDLE_WAKER);
+    while poll(waker).is_pending() {
+        // Read once for each poll, after it: whoever ends the wait in time is heard.
+        if deadline.is_some_and(|deadline| super::now() >= deadline) {
+            return if poll(waker).is_ready() { Ok(()) } else { Err(TimedOut) };
+        }
+        idle();
+    }
+    Ok(())
+}
+
+/// Wakes whoever idles: one for all waits, and without data.
+static IDLE_WAKER: Waker = {
+    const TABLE: RawWakerVTable = RawWakerVTable::new(|_| RawWaker::new(core::ptr::null(), &TABLE), wake, wake, |_| ());
+
+    fn wake(_: *const ()) {
+        if let Some(hooks) = installed() {
+            (hooks.wake)();
+        }
+    }
+
+    // SAFETY: the functions ignore the pointer, may be called by any thread, and there is nothing to drop.
+    unsafe { Waker::new(core::ptr::null(), &TABLE) }
+};

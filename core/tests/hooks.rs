@@ -1,0 +1,248 @@
+//! The seam as a program plugs into it. Hooks are for the whole process and stay, so each test is a process of its own: this
+//! executable again, asked for that one test.
+
+use greenlight_core::{
+    Mutex, RwLock, Watch,
+    channel::{RecvTimeoutError, SendTimeoutError, StaticChannel, after, bounded, broadcast, oneshot, tick, watch},
+    park::{self, AlreadyInstalled, Hooks, Tick, thread},
+    select,
+};
+use std::{
+    env,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst},
+    },
+    thread::{spawn, yield_now},
+    time::Duration,
+};
+
+const CHILD: &str = "GREENLIGHT_HOOKS_CHILD";
+
+/// Runs `program` in a child process; `test` is the name of the test that asks.
+fn in_a_process(test: &str, program: fn()) {
+    if env::var_os(CHILD).is_some() {
+        return program();
+    }
+    let mut child = Command::new(env::current_exe().expect("a test knows its own executable"));
+    let output = child.args([test, "--exact", "--nocapture"]).env(CHILD, "1").output().expect("it runs");
+    let text = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).join("\n");
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("1 passed"), "the child ran no test called {test}:\n{text}");
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+static TIME: AtomicU64 = AtomicU64::new(1_000);
+
+fn virtual_now() -> Tick {
+    TIME.load(SeqCst)
+}
+
+/// A minute passes whenever there is nothing to do.
+fn let_a_minute_pass() {
+    TIME.fetch_add(60_000_000_000, SeqCst);
+}
+
+/// Every call with a time limit, in virtual time: more than a year of it. This test ends.
+#[test]
+fn time_limits_end_in_virtual_time() {
+    static HOOKS: Hooks = Hooks::new().with_idle(let_a_minute_pass, || ()).with_clock(virtual_now);
+    static CHANNEL: StaticChannel<u8, 1> = StaticChannel::new();
+
+    in_a_process("time_limits_end_in_virtual_time", || {
+        park::install(&HOOKS).unwrap();
+        let passed = |limit: Duration, call: &mut dyn FnMut()| {
+            let begin = park::now();
+            call();
+            let passed = Duration::from_nanos(park::now() - begin);
+            assert!(passed >= limit && passed < limit + HOUR, "{passed:?} for {limit:?}");
+        };
+        let (tx, rx) = bounded(1);
+        passed(24 * 365 * HOUR, &mut || assert_eq!(rx.recv_timeout(24 * 365 * HOUR), Err(RecvTimeoutError::Timeout)));
+        tx.send(1).unwrap();
+        passed(HOUR, &mut || assert_eq!(tx.send_timeout(2, HOUR), Err(SendTimeoutError::Timeout(2))));
+        passed(HOUR, &mut || assert!(CHANNEL.receiver().recv_timeout(HOUR).is_err()));
+        let (_tx, mut rx) = oneshot::channel::<u8>();
+        passed(HOUR, &mut || assert!(rx.recv_timeout(HOUR).is_err()));
+        let (_tx, mut rx) = watch::channel(1);
+        rx.get();
+        passed(HOUR, &mut || assert!(rx.changed_timeout(HOUR).is_err()));
+        let (_tx, mut rx) = broadcast::channel::<u8>(1);
+        passed(HOUR, &mut || assert!(rx.recv_timeout(HOUR).is_err()));
+        let level = Watch::new(1);
+        let mut watcher = level.subscribe();
+        passed(HOUR, &mut || assert!(watcher.changed_timeout(HOUR).is_err()));
+        passed(HOUR, &mut || {
+            let (_tx, rx) = bounded::<()>(0);
+            select! {
+                recv(rx) -> _ => unreachable!(),
+                default(HOUR) => {}
+            }
+        });
+        passed(2 * HOUR, &mut || {
+            let (_tx, rx) = bounded::<()>(0);
+            select! {
+                recv(rx) -> _ => unreachable!(),
+                recv(after(2 * HOUR)) -> _ => {}
+            }
+        });
+        let ticks = tick(HOUR);
+        passed(3 * HOUR, &mut || (0..3).for_each(|_| _ = ticks.recv().unwrap()));
+    });
+}
+
+/// A clock, and nothing else: OS threads park as before.
+#[test]
+fn a_clock_alone() {
+    /// Each look is an hour after the last.
+    fn now() -> Tick {
+        TIME.fetch_add(HOUR.as_nanos() as u64, SeqCst)
+    }
+    static HOOKS: Hooks = Hooks::new().with_clock(now);
+
+    in_a_process("a_clock_alone", || {
+        park::install(&HOOKS).unwrap();
+        let before = thread::census();
+        let (tx, rx) = bounded(0);
+        assert_eq!(rx.recv_timeout(HOUR / 2), Err(RecvTimeoutError::Timeout));
+        let sender = spawn(move || {
+            while thread::census().asleep == before.asleep {
+                yield_now(); // until the receiver is parked, which a spinning one never is
+            }
+            tx.send(7).unwrap();
+        });
+        assert_eq!(rx.recv(), Ok(7));
+        sender.join().unwrap();
+    });
+}
+
+/// A slow clock is waited for, although real time is long past what the wait believed to be left.
+#[test]
+fn a_slow_clock_is_waited_for() {
+    /// A millisecond of it takes two looks.
+    fn now() -> Tick {
+        TIME.fetch_add(500_000, SeqCst)
+    }
+    static HOOKS: Hooks = Hooks::new().with_clock(now);
+
+    in_a_process("a_slow_clock_is_waited_for", || {
+        park::install(&HOOKS).unwrap();
+        let (_tx, rx) = bounded::<()>(0);
+        let begin = TIME.load(SeqCst);
+        assert_eq!(rx.recv_timeout(Duration::from_millis(5)), Err(RecvTimeoutError::Timeout));
+        assert!(TIME.load(SeqCst) - begin >= 5_000_000);
+    });
+}
+
+/// An event flag, as `wfe` and `sev` have one, for each thread that idles.
+mod flags {
+    use super::*;
+
+    pub(super) static IDLES: AtomicUsize = AtomicUsize::new(0);
+    pub(super) static WAKES: AtomicUsize = AtomicUsize::new(0);
+    static THREADS: std::sync::Mutex<Vec<Arc<AtomicBool>>> = std::sync::Mutex::new(Vec::new());
+
+    thread_local! {
+        static FLAG: Arc<AtomicBool> = {
+            let flag = Arc::new(AtomicBool::new(true)); // what came before is unknown
+            THREADS.lock().unwrap().push(flag.clone());
+            flag
+        };
+    }
+
+    /// Sleeps until somebody wakes, for ever if nobody does.
+    pub(super) fn idle() {
+        IDLES.fetch_add(1, SeqCst);
+        FLAG.with(|flag| {
+            while !flag.swap(false, SeqCst) {
+                yield_now();
+            }
+        });
+    }
+
+    pub(super) fn wake() {
+        WAKES.fetch_add(1, SeqCst);
+        THREADS.lock().unwrap().iter().for_each(|flag| flag.store(true, SeqCst));
+    }
+}
+
+/// CPUs that sleep until an event: nobody sleeps through one, on any primitive. A wake-up that `idle` does not hear of is a hang.
+#[test]
+fn idle_cpus_hear_of_every_wake() {
+    static HOOKS: Hooks = Hooks::new().with_idle(flags::idle, flags::wake);
+    static CHANNEL: StaticChannel<u32, 2> = StaticChannel::new();
+    static LOCK: RwLock<u32> = RwLock::new(0);
+    const EACH: u32 = 2_000;
+
+    in_a_process("idle_cpus_hear_of_every_wake", || {
+        park::install(&HOOKS).unwrap();
+        let sum = Arc::new(Mutex::new(0));
+        let (tx, rx) = bounded(0);
+        let mut threads = Vec::new();
+        for _ in 0..2 {
+            let tx = tx.clone();
+            threads.push(spawn(move || {
+                for i in 0..EACH {
+                    tx.send(i).unwrap();
+                    CHANNEL.sender().send(i).unwrap();
+                    *LOCK.write() += 1;
+                }
+            }));
+            let (rx, sum) = (rx.clone(), sum.clone());
+            threads.push(spawn(move || {
+                for _ in 0..2 * EACH {
+                    *sum.lock() += select! {
+                        recv(rx) -> value => value.unwrap(),
+                        recv(CHANNEL.receiver()) -> value => value.unwrap(),
+                    };
+                    assert!(*LOCK.read() <= 2 * EACH);
+                }
+            }));
+        }
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!(*sum.lock(), 4 * (0..EACH).sum::<u32>());
+        assert!(flags::IDLES.load(SeqCst) > 0 && flags::WAKES.load(SeqCst) > 0);
+    });
+}
+
+/// The lots of `select!` are the hook's: the same numbers, the same choices.
+#[test]
+fn random_numbers_are_the_hooks_own() {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    static HOOKS: Hooks = Hooks::new().with_random(|| NUMBER.fetch_add(0x9E37_79B9, SeqCst));
+
+    in_a_process("random_numbers_are_the_hooks_own", || {
+        park::install(&HOOKS).unwrap();
+        let (tx, a) = bounded(1_000);
+        let b = a.clone();
+        let choices = || {
+            NUMBER.store(1, SeqCst);
+            (0..1_000).for_each(|_| tx.send(()).unwrap());
+            let choose = |_| {
+                select! {
+                    recv(a) -> _ => 'a',
+                    recv(b) -> _ => 'b',
+                }
+            };
+            (0..1_000).map(choose).collect::<String>()
+        };
+        let first = choices();
+        assert!(first.contains('a') && first.contains('b'), "{first}");
+        assert_eq!(choices(), first);
+    });
+}
+
+#[test]
+fn the_first_hooks_stay() {
+    static FIRST: Hooks = Hooks::new().with_clock(|| 1);
+    static SECOND: Hooks = Hooks::new().with_clock(|| 2);
+
+    in_a_process("the_first_hooks_stay", || {
+        assert_eq!(park::install(&FIRST), Ok(()));
+        assert_eq!(park::install(&SECOND), Err(AlreadyInstalled));
+        assert_eq!(park::install(&FIRST), Ok(()), "the same again");
+        assert_eq!(park::now(), 1);
+    });
+}
