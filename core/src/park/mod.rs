@@ -18,6 +18,19 @@
 //! [`Hooks::wait`], which parks the green thread if it is on one, and falls back to [`thread::wait`] if not.
 //!
 //! Clocks stand behind the same seam, so that time can be virtual.
+//!
+//! # Cancellation
+//!
+//! A runtime may cancel a task that sleeps here: the operation withdraws, as it does when its time is up, and then the task
+//! unwinds. In this order, because while a thread unwinds it cannot park any more, and a withdrawal may have to: for a peer
+//! that has promised something.
+//!
+//! ```text
+//!   wait           may unwind. For operations whose withdrawal, in a `Drop`, waits for nobody
+//!   wait_or_stop   says that the task is cancelled; the caller withdraws, looks whether it was finished all the same,
+//!                  and if not calls `unwind`
+//!   wait_out       is never cancelled: for what a peer has promised
+//! ```
 
 use crate::turn::Turn;
 use core::{
@@ -64,6 +77,25 @@ pub type Tick = u64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimedOut;
 
+/// Why a wait ended before its poll said `Ready`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// The deadline passed.
+    TimedOut,
+    /// The task was cancelled: it withdraws, and then [`unwind`]s, unless the operation was finished all the same.
+    Cancelled,
+}
+
+impl Stopped {
+    /// Unwinds if it was a cancellation.
+    fn unwind_if_cancelled(self) -> TimedOut {
+        match self {
+            Self::TimedOut => TimedOut,
+            Self::Cancelled => unwind(),
+        }
+    }
+}
+
 /// The question that a sleeper asks again after each wake-up. It keeps a clone of the waker whenever it says `Pending`. It must
 /// not wait itself: it may be asked while the sleeper is half asleep.
 pub type PollFn<'a> = dyn FnMut(&Waker) -> Poll<()> + 'a;
@@ -81,6 +113,18 @@ pub struct Hooks {
     pub now: fn() -> Tick,
     /// Any number, for fair choices: no promise of quality.
     pub random: fn() -> u32,
+    /// For a runtime that can cancel its tasks.
+    pub cancel: Option<Cancel>,
+}
+
+/// How a runtime cancels a task that sleeps.
+#[derive(Clone, Copy)]
+pub struct Cancel {
+    /// [`Hooks::wait`] for a task that may be cancelled, with the same contract. `Err(Cancelled)` only after a poll that said
+    /// `Pending`.
+    pub wait: fn(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), Stopped>,
+    /// Ends the calling task, by unwinding.
+    pub unwind: fn() -> !,
 }
 
 /// | operation | order   | pairs with | so that                          |
@@ -131,7 +175,45 @@ fn hooks() -> Option<&'static Hooks> {
 ///
 /// [`TimedOut`] once `deadline` has passed. The operation may have been finished at the last moment all the same: the
 /// caller withdraws its node and looks.
+///
+/// # Cancellation
+///
+/// Unwinds if the task is cancelled. What the poll has put in place is withdrawn by its `Drop`, which must wait for nobody.
 pub fn wait(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), TimedOut> {
+    wait_or_stop(why, deadline, poll).map_err(Stopped::unwind_if_cancelled)
+}
+
+/// [`wait`], which says so instead of unwinding if the task is cancelled.
+///
+/// # Errors
+///
+/// [`Stopped`]. The operation may have been finished at the last moment all the same: the caller withdraws its node and looks.
+/// A cancelled caller that finds it unfinished calls [`unwind`].
+pub fn wait_or_stop(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), Stopped> {
+    match hooks().and_then(|hooks| hooks.cancel) {
+        Some(cancel) => (cancel.wait)(why, deadline, poll),
+        None => wait_out(why, deadline, poll).map_err(|TimedOut| Stopped::TimedOut),
+    }
+}
+
+/// Ends the calling task by unwinding, after [`wait_or_stop`] has said that it is cancelled.
+///
+/// # Panics
+///
+/// If the runtime does not cancel tasks: then nothing ever said so.
+pub fn unwind() -> ! {
+    match hooks().and_then(|hooks| hooks.cancel) {
+        Some(cancel) => (cancel.unwind)(),
+        None => panic!("park::unwind: no hooks that cancel tasks are installed"),
+    }
+}
+
+/// [`wait`], but a cancelled task sleeps on: it neither unwinds nor gives up.
+///
+/// # Errors
+///
+/// As for [`wait`].
+pub fn wait_out(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), TimedOut> {
     match hooks() {
         Some(hooks) => (hooks.wait)(why, deadline, poll),
         None => default_wait(deadline, poll),
@@ -139,14 +221,14 @@ pub fn wait(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<
 }
 
 /// Waits for the peer that has claimed `turn` and promised to finish it. In pieces where there is a clock: the waker that
-/// the peer has may be that of an earlier wait.
+/// the peer has may be that of an earlier wait. Never cancelled: the peer is about to touch the turn.
 pub(crate) fn wait_while_claimed(turn: &Turn) {
     #[cold]
     #[track_caller]
     fn sleep(turn: &Turn) {
         let why = Why::new("a select that was chosen to send on a channel", turn, Location::caller());
         let deadline = has_clock().then(|| now() + 1_000_000);
-        let _ = wait(&why, deadline, &mut |_| if turn.is_claimed() { Poll::Pending } else { Poll::Ready(()) });
+        let _ = wait_out(&why, deadline, &mut |_| if turn.is_claimed() { Poll::Pending } else { Poll::Ready(()) });
     }
     while turn.is_claimed() {
         sleep(turn);

@@ -451,6 +451,7 @@ static HOOKS: Hooks = Hooks {
     },
     now: park::thread::now,
     random: park::default_random,
+    cancel: None,
 };
 
 /// Every case of one kind of channel, stopped at every step.
