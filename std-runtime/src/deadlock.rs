@@ -19,7 +19,7 @@
 //! A thread that ends without waking anybody looks at nothing. So whoever sleeps looks again for about a second, ever more
 //! rarely. A foreign thread that ends so after that is the one gap: then nothing is said.
 
-use crate::{runtime::for_each_worker, stack, task::TaskRef, worker::WAKES};
+use crate::{header::TaskRef, runtime::for_each_worker, stack, worker::WAKES};
 use greenlight_core::park::thread::{Census, census};
 use std::{
     fmt::Write as _,
@@ -81,7 +81,7 @@ fn report(picture: &Picture) -> ! {
     let mut tasks = Vec::new();
     stack::for_each_slot(|slot| tasks.push(TaskRef::of(slot)));
     tasks.retain(|task| task.is_alive() && !task.has_ended());
-    tasks.sort_by_key(|task| task.get().id.get());
+    tasks.sort_by_key(|task| task.get().id());
     for task in tasks {
         let task = task.get();
         let _ = match task.why.get() {

@@ -33,6 +33,8 @@
 //!   [`select!`] over several. For one value `channel::oneshot`, for the latest `channel::watch`, for every value to
 //!   everybody `channel::broadcast`.
 //! * [`WaitGroup`], [`Mutex`], [`RwLock`], [`defer!`].
+//! * [`scope`] starts green threads that borrow, and waits for them; [`JoinHandle::cancel`] ends one where it waits;
+//!   [`task::Builder`] names it; [`task_local!`] gives each its own value of a variable.
 //! * [`sleep`] and the calls with a time limit wait on a timer of the runtime.
 //! * A program in which everybody waits for everybody is told so, with a line for each green thread, and exit code 2.
 //!
@@ -71,7 +73,9 @@ compile_error!("greenlight runs on Linux only, so far; greenlight-core runs ever
 // The life of a task, in the order in which it meets these.
 mod runtime;
 
-mod task;
+pub mod task;
+
+mod header;
 
 mod stack;
 
@@ -83,7 +87,13 @@ mod hooks;
 
 mod join;
 
+mod scope;
+
+mod locals;
+
 mod deadlock;
+
+mod shutdown;
 
 mod wait_group;
 
@@ -91,8 +101,11 @@ pub use greenlight_core::{
     Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, RwMutex, SpinMutex, SpinMutexGuard, Watch,
     WatchChanged, Watcher, channel, defer, park, select, select_biased,
 };
-pub use join::JoinHandle;
+pub use join::{JoinError, JoinHandle};
+pub use locals::TaskLocal;
 pub use runtime::{Builder, Runtime};
+pub use scope::{Scope, ScopeBuilder, ScopedJoinHandle, scope};
+pub use shutdown::{LeftTask, ShutdownReport};
 pub use wait_group::{DoneOnDrop, WaitGroup};
 
 /// Makes `main` a green thread.
@@ -160,7 +173,34 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    runtime::here().spawn(f)
+    runtime::here().spawn(header::Spawn::here(), f)
+}
+
+/// Starts `f` as a green thread on the worker of the green thread that calls, for ever: they share caches and thread-locals, and
+/// never run at the same time. On a plain OS thread it is [`go`](fn@go).
+///
+/// For a helper that its starter will wait for at once. It starts when the worker is free, though others may be idle.
+///
+/// # Panics
+///
+/// As for [`go`](fn@go).
+///
+/// # Examples
+///
+/// ```
+/// greenlight::run(|| {
+///     let here = std::thread::current().id();
+///     let near = greenlight::go_near(|| std::thread::current().id());
+///     assert_eq!(near.join().unwrap(), here);
+/// });
+/// ```
+#[track_caller]
+pub fn go_near<F, T>(f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    task::Builder::new().near().spawn(f)
 }
 
 /// Starts an expression, or a block, as a green thread: Go's `go f(x)`.
@@ -209,7 +249,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    go(f).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    go(f).join().unwrap_or_else(|error| error.resume())
 }
 
 /// Sleeps for `time` at least: the green thread, or the OS thread that calls it. `Duration::MAX` is for ever.
@@ -225,10 +265,14 @@ pub fn sleep(time: Duration) {
     let _ = park::wait(&why, park::deadline_after(time), &mut |_| std::task::Poll::Pending);
 }
 
-/// Lets other green threads of this worker run; on an OS thread, other threads.
+/// Lets other green threads of this worker run; on an OS thread, other threads. Unwinds if the green thread is
+/// [cancelled](JoinHandle::cancel).
 pub fn yield_now() {
     match worker::current().zip(worker::current_task()) {
-        Some((worker, task)) if !std::thread::panicking() => worker.yield_now(task),
+        Some((worker, task)) if !std::thread::panicking() => {
+            task::check(task);
+            worker.yield_now(task);
+        }
         _ => std::thread::yield_now(),
     }
 }

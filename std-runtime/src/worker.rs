@@ -21,9 +21,9 @@
 
 use crate::{
     arch,
+    header::{Inbox, TaskList, TaskRef},
     runtime::Shared,
     stack::sanitizer,
-    task::{Inbox, TaskList, TaskRef},
 };
 use greenlight_core::{
     SpinMutex,
@@ -188,6 +188,13 @@ impl Worker {
         drop(free);
         self.rouse();
         Ok(())
+    }
+
+    /// Puts a task that has not started here, to stay. On this worker's thread, by one of its tasks: so it has not ended.
+    pub(crate) fn place_near(&'static self, task: TaskRef) {
+        self.live.fetch_add(1, Relaxed);
+        task.bind(self);
+        self.local.ready.borrow_mut().push(task);
     }
 
     /// Queues a bound task of this worker that the caller took out of its sleep.
