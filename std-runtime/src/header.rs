@@ -34,6 +34,7 @@ use crate::{
     runtime::Shared,
     scope::Members,
     stack::Slot,
+    stackless::About,
     worker::Worker,
 };
 use greenlight_core::park::Why;
@@ -103,6 +104,10 @@ pub(crate) struct Task {
     spawn_site: AtomicPtr<Location<'static>>,
     /// While above zero, the task is not cancelled.
     shields: Cell<u32>,
+    /// A worker's own: it polls futures (`stackless.rs`).
+    pub(crate) is_carrier: Cell<bool>,
+    /// What a carrier polls now, and for how long that lives.
+    pub(crate) polling: Cell<Option<NonNull<About>>>,
     /// From `Box<str>`, freed by the last holder.
     name: Cell<Option<NonNull<str>>>,
     /// From `Box`, freed at the end of the closure.
@@ -139,7 +144,7 @@ pub(crate) enum Ending<T> {
 }
 
 impl<T> Ending<T> {
-    fn of(result: thread::Result<T>) -> Self {
+    pub(crate) fn of(result: thread::Result<T>) -> Self {
         match result {
             Ok(value) => Self::Value(value),
             Err(payload) if payload.is::<Cancellation>() => Self::Cancelled,
@@ -249,8 +254,10 @@ impl TaskRef {
         task.fate.store(0, Relaxed);
         task.home.store(std::ptr::from_ref(home).cast_mut(), Relaxed);
         task.spawn_site.store(std::ptr::from_ref(spawn.site).cast_mut(), Relaxed);
-        task.tag.store(NEXT_ID.fetch_add(1, Relaxed) << 1, Release);
+        task.tag.store(TaskId::next().0.get() << 1, Release);
         task.shields.set(0);
+        task.is_carrier.set(false);
+        task.polling.set(None);
         task.name.set(spawn.name.map(|name| NonNull::from(Box::leak(name))));
         task.locals.set(None);
         let scope = spawn.scope;
@@ -325,6 +332,12 @@ impl TaskRef {
         self.get().worker.set(Some(worker));
     }
 
+    /// Makes a task that has not started one of its worker's own: nobody else knows of it.
+    pub(crate) fn make_carrier(self) {
+        self.get().is_carrier.set(true);
+        self.get().home.store(std::ptr::null_mut(), Relaxed);
+    }
+
     /// Asks the task to end, if it is still the one with this id.
     pub(crate) fn cancel(self, id: TaskId) {
         let tag = id.0.get() << 1;
@@ -395,9 +408,18 @@ impl Task {
         self.name.get().map(|name| unsafe { &*name.as_ptr() })
     }
 
-    /// Whether somebody wants this task to end.
+    /// The future that this task polls, which calls it, or whose report it is.
+    pub(crate) fn future(&self) -> Option<&About> {
+        // SAFETY: set for the time of a poll, during which the future is there.
+        self.polling.get().map(|about| unsafe { about.as_ref() })
+    }
+
+    /// Whether somebody wants this task, or the future that it polls, to end.
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.tag.load(Relaxed) & CANCELLED != 0
+        match self.future() {
+            Some(future) => future.is_cancelled(),
+            None => self.tag.load(Relaxed) & CANCELLED != 0,
+        }
     }
 
     /// Whether this task, which calls it, is to unwind now.
@@ -591,6 +613,12 @@ impl<T> Drop for Outcome<T> {
 
 impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(future) = self.future() {
+            return future.fmt(f);
+        }
+        if self.is_carrier.get() {
+            return f.write_str("a worker, between two futures");
+        }
         f.write_str("green thread")?;
         if let Some(id) = self.id() {
             write!(f, " {id}")?;
@@ -605,7 +633,7 @@ impl fmt::Display for Task {
     }
 }
 
-/// A green thread's number: no other of this process has it, ever.
+/// The number of a green thread, or of a future that runs as a task: no other of this process has it, ever.
 ///
 /// # Examples
 ///
@@ -616,6 +644,12 @@ impl fmt::Display for Task {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId(NonZero<u64>);
+
+impl TaskId {
+    pub(crate) fn next() -> Self {
+        Self(NonZero::new(NEXT_ID.fetch_add(1, Relaxed)).expect("2^63 tasks are more than a process has time for"))
+    }
+}
 
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

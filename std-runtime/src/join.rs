@@ -1,6 +1,9 @@
 //! The handle of a green thread, and how one ends that brings no value.
 
-use crate::header::{Ending, Outcome, TaskId};
+use crate::{
+    header::{Ending, Outcome, TaskId},
+    stackless::Joined,
+};
 use greenlight_core::park::{self, Tick, Why};
 use std::{
     any::Any,
@@ -9,11 +12,12 @@ use std::{
     future::Future,
     panic::{Location, RefUnwindSafe, UnwindSafe, resume_unwind},
     pin::Pin,
-    task::{Context, Poll},
+    sync::Arc,
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
-/// Waits for a green thread and takes its result. Dropping it leaves the green thread running on its own.
+/// Waits for a green thread, or a future that runs as a task, and takes its result. Dropping it leaves that running on its own.
 ///
 /// It is a [`Future`], too: `handle.await`, and in a select `wait(handle) -> result => …` or, to keep it for later,
 /// `wait(&mut handle) -> result => …`. Dropping it as a future is dropping the handle.
@@ -37,12 +41,21 @@ use std::{
 /// # drop(stop);
 /// ```
 pub struct JoinHandle<T> {
-    outcome: Outcome<T>,
+    of: Of<T>,
+}
+
+enum Of<T> {
+    Green(Outcome<T>),
+    Future(Arc<dyn Joined<T>>),
 }
 
 impl<T> JoinHandle<T> {
     pub(crate) fn new(outcome: Outcome<T>) -> Self {
-        Self { outcome }
+        Self { of: Of::Green(outcome) }
+    }
+
+    pub(crate) fn of_future(future: Arc<dyn Joined<T>>) -> Self {
+        Self { of: Of::Future(future) }
     }
 
     /// Waits until the green thread has ended.
@@ -100,6 +113,8 @@ impl<T> JoinHandle<T> {
     /// What it was waiting for is as if it had not come: no value and no permit is lost. It does not unwind inside a
     /// [`shield`](crate::task::shield), nor in a wait of a destructor that runs while it unwinds: that one blocks the worker.
     ///
+    /// A future is dropped instead of being polled again; a blocking call inside its poll unwinds as above.
+    ///
     /// # Cost
     ///
     /// A compare-exchange, and a wake-up.
@@ -116,36 +131,62 @@ impl<T> JoinHandle<T> {
     /// assert!(tx.send(1).is_err()); // the receiver went with it
     /// ```
     pub fn cancel(&self) {
-        self.outcome.task().cancel(self.outcome.id());
+        match &self.of {
+            Of::Green(outcome) => outcome.task().cancel(outcome.id()),
+            Of::Future(future) => future.clone().cancel(),
+        }
     }
 
     /// Whether the green thread has ended, so that [`join`](Self::join) would not wait.
     pub fn is_finished(&self) -> bool {
-        self.outcome.task().has_ended()
+        match &self.of {
+            Of::Green(outcome) => outcome.task().has_ended(),
+            Of::Future(future) => future.has_ended(),
+        }
     }
 
     /// The green thread's number, which reports show.
     pub fn id(&self) -> TaskId {
-        self.outcome.id()
+        match &self.of {
+            Of::Green(outcome) => outcome.id(),
+            Of::Future(future) => future.about().id,
+        }
     }
 
     /// The name that its [`Builder`](crate::task::Builder) gave it.
     pub fn name(&self) -> Option<&str> {
-        self.outcome.name()
+        match &self.of {
+            Of::Green(outcome) => outcome.name(),
+            Of::Future(future) => future.about().name.as_deref(),
+        }
     }
 
     /// None if the time is up.
     fn wait(&mut self, deadline: Option<Tick>, site: &'static Location<'static>) -> Option<Result<T, JoinError>> {
         if !self.is_finished() {
-            let why = Why { what: "join green thread", object: 0, site };
-            let _ = park::wait(&why, deadline, &mut |waker| self.outcome.poll_end(waker));
+            let what = match self.of {
+                Of::Green(_) => "join a green thread",
+                Of::Future(_) => "join a future",
+            };
+            let _ = park::wait(&Why { what, object: 0, site }, deadline, &mut |waker| self.poll_end(waker));
         }
         self.is_finished().then(|| self.take())
     }
 
-    /// The green thread has ended.
+    fn poll_end(&mut self, waker: &Waker) -> Poll<()> {
+        match &mut self.of {
+            Of::Green(outcome) => outcome.poll_end(waker),
+            Of::Future(future) => future.poll_end(waker),
+        }
+    }
+
+    /// It has ended.
     fn take(&mut self) -> Result<T, JoinError> {
-        let cause = match self.outcome.deliver().expect("the result of a green thread was taken before") {
+        let ending = match &mut self.of {
+            Of::Green(outcome) => outcome.deliver(),
+            Of::Future(future) => future.take(),
+        };
+        let cause = match ending.expect("the result of a task was taken before") {
             Ending::Value(value) => return Ok(value),
             Ending::Panic(payload) => Cause::Panic(payload),
             Ending::Cancelled => Cause::Cancelled,
@@ -158,9 +199,23 @@ impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.outcome.poll_end(cx.waker()).map(|()| self.take())
+        self.poll_end(cx.waker()).map(|()| self.take())
     }
 }
+
+impl<T> Drop for Of<T> {
+    fn drop(&mut self) {
+        if let Self::Future(future) = self {
+            future.detach();
+        }
+    }
+}
+
+// SAFETY: as for `Outcome`: the result goes to one taker, and is Send by `spawn`; all else of a future is shared by its own
+// rules.
+unsafe impl<T: Send> Send for Of<T> {}
+// SAFETY: a shared handle asks whether the task has ended, who it is, and cancels it.
+unsafe impl<T: Send> Sync for Of<T> {}
 
 // A handle shows nothing of a panicked task but its payload.
 impl<T> UnwindSafe for JoinHandle<T> {}
@@ -266,7 +321,7 @@ impl JoinError {
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "green thread {} ", self.id)?;
+        write!(f, "task {} ", self.id)?;
         match (&self.cause, self.message()) {
             (Cause::Cancelled, _) => f.write_str("was cancelled"),
             (Cause::Panic(_), Some(message)) => write!(f, "panicked: {message}"),

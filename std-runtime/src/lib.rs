@@ -35,6 +35,7 @@
 //! * [`WaitGroup`], [`Mutex`], [`RwLock`], [`defer!`].
 //! * [`scope`] starts green threads that borrow, and waits for them; [`JoinHandle::cancel`] ends one where it waits;
 //!   [`task::Builder`] names it; [`task_local!`] gives each its own value of a variable.
+//! * [`go_async`] starts a future as a task, and [`block_on`] waits for one.
 //! * [`sleep`] and the calls with a time limit wait on a timer of the runtime.
 //! * A program in which everybody waits for everybody is told so, with a line for each green thread, and exit code 2.
 //!
@@ -91,12 +92,17 @@ mod scope;
 
 mod locals;
 
+mod stackless;
+
+mod block_on;
+
 mod deadlock;
 
 mod shutdown;
 
 mod wait_group;
 
+pub use block_on::block_on;
 pub use greenlight_core::{
     Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, RwMutex, SpinMutex, SpinMutexGuard, Watch,
     WatchChanged, Watcher, channel, defer, park, select, select_biased,
@@ -125,7 +131,7 @@ pub use wait_group::{DoneOnDrop, WaitGroup};
 /// ```
 pub use greenlight_macros::main;
 
-use std::{panic::Location, time::Duration};
+use std::{future::Future, panic::Location, time::Duration};
 
 /// Starts `f` as a green thread and returns at once.
 ///
@@ -201,6 +207,59 @@ where
     T: Send + 'static,
 {
     task::Builder::new().near().spawn(f)
+}
+
+/// Starts a future as a task and returns at once. It needs no stack of its own, and goes on with any worker at each wake-up.
+///
+/// A blocking call inside of it (a `recv`, a `lock`, a [`sleep`]) is allowed: it stops this future, and others go on. It then
+/// costs what a green thread costs, so in a future `recv_async().await` is better. As to which runtime, the handle and the end of
+/// `main`: see [`go`](fn@go).
+///
+/// # Panics
+///
+/// Never. A panic of the future ends it only: the panic hook reports it, and [`JoinHandle::join`] brings it.
+///
+/// # Cost
+///
+/// One allocation, and an entry in a list of the runtime's futures.
+///
+/// # Examples
+///
+/// ```
+/// use greenlight::{channel::bounded, go_async};
+///
+/// let (tx, rx) = bounded(1);
+/// let sum = go_async(async move {
+///     let mut sum = 0;
+///     while let Ok(number) = rx.recv_async().await {
+///         sum += number;
+///     }
+///     sum
+/// });
+/// go_async(async move {
+///     for number in 1..=4 {
+///         tx.send_async(number).await.unwrap();
+///     }
+/// });
+/// assert_eq!(sum.join().unwrap(), 10);
+/// ```
+///
+/// What is not `Send` cannot live across an `await`, since another thread may go on:
+///
+/// ```compile_fail
+/// greenlight::go_async(async {
+///     let shared = std::rc::Rc::new(1);
+///     std::future::ready(()).await;
+///     println!("{shared}");
+/// });
+/// ```
+#[track_caller]
+pub fn go_async<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    task::Builder::new().spawn_async(future)
 }
 
 /// Starts an expression, or a block, as a green thread: Go's `go f(x)`.

@@ -35,7 +35,9 @@ thread_local! {
 
 /// Those of the caller.
 fn with_locals<R>(f: impl FnOnce(&Locals) -> R) -> R {
-    let Some(task) = worker::current_task() else { return OF_THREAD.with(f) };
+    let Some(task) = worker::current_task().filter(|task| !task.get().is_carrier.get()) else {
+        return OF_THREAD.with(f);
+    };
     let cell = &task.get().locals;
     let locals = cell.get().unwrap_or_else(|| {
         let new = NonNull::from(Box::leak(Box::<Locals>::default()));
@@ -157,6 +159,9 @@ impl<T> fmt::Debug for TaskLocal<T> {
 /// A value is made when first used, and dropped when its green thread has ended, on the same worker and before
 /// [`join`](crate::JoinHandle::join) returns, also after a panic or a cancellation. It need not be `Send`. A panic of its
 /// destructor ends nothing but that destructor.
+///
+/// A future that runs as a task ([`go_async`](crate::go_async)) has none: it moves from worker to worker, and would have to be
+/// `Send`. Inside of it, the values are those of the worker's thread.
 ///
 /// # Cost
 ///

@@ -10,19 +10,22 @@
 //! be bound, on its spawner's worker before the first thief is awake.
 
 use crate::{
-    header::{Outcome, Spawn, Task, TaskRef},
+    header::{Outcome, Spawn, Task, TaskId, TaskRef},
     hooks,
     join::JoinHandle,
     shutdown::{self, ShutdownReport},
     stack,
+    stackless::{self, Run},
     worker::{self, Worker},
 };
 use std::{
+    collections::HashMap,
     fmt,
+    future::Future,
     io::{self, Write as _},
     panic,
     sync::{
-        Mutex, Once, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering::*},
     },
     thread,
@@ -37,10 +40,18 @@ pub(crate) struct Shared {
     spinners: usize,
     /// SeqCst, for the workers' sleep protocol.
     ended: AtomicBool,
+    /// Those that have not ended: for reports, and the shutdown.
+    futures: Mutex<HashMap<TaskId, Weak<dyn Run>>>,
+    /// Where the next future goes that is woken from outside. Relaxed: a hint.
+    next: AtomicUsize,
 }
 
 /// All runtimes ever made: deadlock detection looks at all workers.
 static RUNTIMES: Mutex<Vec<&'static Shared>> = Mutex::new(Vec::new());
+
+pub(crate) fn for_each_runtime(mut f: impl FnMut(&'static Shared)) {
+    RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|shared| f(shared));
+}
 
 pub(crate) fn for_each_worker(mut f: impl FnMut(&'static Worker)) {
     let runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -95,6 +106,47 @@ impl Shared {
         }
         // All have ended: a thread-local's destructor spawns while its worker's thread ends. The global runtime never does.
         global().shared.place(task);
+    }
+
+    fn futures(&self) -> MutexGuard<'_, HashMap<TaskId, Weak<dyn Run>>> {
+        self.futures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn register(&self, id: TaskId, future: Weak<dyn Run>) {
+        self.futures().insert(id, future);
+    }
+
+    pub(crate) fn forget_future(&self, id: TaskId) {
+        self.futures().remove(&id);
+    }
+
+    /// The futures that have not ended.
+    pub(crate) fn live_futures(&self) -> Vec<Arc<dyn Run>> {
+        // All shares go to the caller: the end of one takes the lock.
+        self.futures().values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Puts a future that wants to be polled where it will be: with the worker that has woken it, unless that one has others
+    /// to poll and there is an idle one.
+    pub(crate) fn place_future(&'static self, mut future: Arc<dyn Run>) {
+        let workers = self.workers();
+        let here = worker::current().filter(|worker| std::ptr::eq(worker.shared, self));
+        let idle = || workers.iter().find(|worker| worker.is_idle());
+        let home = here.or_else(idle).unwrap_or_else(|| &workers[self.next.fetch_add(1, Relaxed) % workers.len()]);
+        for worker in [home].into_iter().chain(workers) {
+            match worker.place_future(future) {
+                Ok(wants_help) => {
+                    // As in `place`: one look behind the push.
+                    if wants_help && !worker.is_idle() {
+                        idle().inspect(|other| other.rouse());
+                    }
+                    return;
+                }
+                Err(back) => future = back,
+            }
+        }
+        // All have ended; the global runtime never does.
+        global().shared.place_future(future);
     }
 
     /// No more tasks from outside; the workers end after their last ones.
@@ -180,6 +232,16 @@ impl Runtime {
         T: Send + 'static,
     {
         self.shared.spawn(Spawn::here(), f)
+    }
+
+    /// Starts `future` as a task of this runtime and returns at once. See [`go_async`](crate::go_async).
+    #[track_caller]
+    pub fn go_async<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        JoinHandle::of_future(stackless::spawn(self.shared, Spawn::here(), future))
     }
 
     /// Runs `f` as a green thread of this runtime and waits for it: an OS thread sleeps, a green thread parks. Tasks that
@@ -297,6 +359,8 @@ impl Builder {
             spinning: AtomicUsize::new(0),
             spinners: if cpus > 1 { count / 2 } else { 0 },
             ended: AtomicBool::new(false),
+            futures: Mutex::default(),
+            next: AtomicUsize::new(0),
         }));
         let workers: Box<[Worker]> = (0..count).map(|index| Worker::new(index, shared)).collect();
         let runtime = Runtime { shared };

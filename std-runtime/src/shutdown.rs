@@ -24,7 +24,7 @@ pub struct ShutdownReport {
     left: Vec<LeftTask>,
 }
 
-/// A green thread that did not end in time.
+/// A green thread, or a future, that did not end in time.
 #[derive(Clone, Debug)]
 pub struct LeftTask {
     id: TaskId,
@@ -57,7 +57,7 @@ impl LeftTask {
 
 impl fmt::Display for LeftTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "green thread {}, spawned at {}", self.id, self.spawn_site)
+        write!(f, "task {}, spawned at {}", self.id, self.spawn_site)
     }
 }
 
@@ -97,5 +97,13 @@ fn cancel_all(shared: &Shared, asked: &mut HashSet<TaskId>) -> Vec<LeftTask> {
             left.push(LeftTask { id, spawn_site });
         }
     });
+    for future in shared.live_futures() {
+        let (id, spawn_site) = (future.about().id, future.about().site);
+        if Some(id) != caller {
+            asked.insert(id);
+            left.push(LeftTask { id, spawn_site });
+            future.cancel();
+        }
+    }
     left
 }

@@ -17,8 +17,9 @@
 use crate::{
     JoinHandle,
     header::{self, Spawn, TaskRef},
-    runtime, worker,
+    runtime, stackless, worker,
 };
+use std::future::Future;
 
 pub use crate::header::TaskId;
 
@@ -69,20 +70,32 @@ impl Builder {
         runtime::here().spawn(self.into_spawn(), f)
     }
 
+    /// Starts `future` as a task and returns at once. See [`go_async`](crate::go_async). `near` has no meaning for it.
+    #[track_caller]
+    pub fn spawn_async<F>(self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        JoinHandle::of_future(stackless::spawn(runtime::here(), self.into_spawn(), future))
+    }
+
     #[track_caller]
     pub(crate) fn into_spawn(self) -> Spawn {
         Spawn { name: self.name, near: self.near, ..Spawn::here() }
     }
 }
 
-/// The number of the green thread that calls. None on a plain OS thread.
+/// The number of the green thread, or the future, that calls. None on a plain OS thread.
 pub fn current_id() -> Option<TaskId> {
-    worker::current_task()?.get().id()
+    let task = worker::current_task()?.get();
+    task.future().map_or_else(|| task.id(), |future| Some(future.id))
 }
 
-/// The name of the green thread that calls, if it has one.
+/// The name of the green thread, or the future, that calls, if it has one.
 pub fn current_name() -> Option<Box<str>> {
-    worker::current_task()?.get().name().map(Box::from)
+    let task = worker::current_task()?.get();
+    task.future().map_or_else(|| task.name(), |future| future.name.as_deref()).map(Box::from)
 }
 
 /// Whether the green thread that calls was asked to end. It need not obey at once: to unwind is the business of its next

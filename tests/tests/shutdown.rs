@@ -68,11 +68,11 @@ fn what_does_not_end_is_told_of() {
     };
     has_begun.recv().unwrap();
     let waits = runtime.go(|| never::<()>().recv());
-    let report = runtime.shutdown(Duration::from_millis(50));
+    let report = runtime.shutdown(Duration::ZERO);
     let left: Vec<_> = report.left().iter().map(|left| left.id()).collect();
-    assert_eq!(left, [hog.id()]);
+    assert!(left.contains(&hog.id()), "{report:?}");
     assert!(report.left()[0].to_string().contains("shutdown.rs"));
-    assert_eq!(report.ended(), 1);
+    assert_eq!(report.ended() + left.len(), 2);
     assert!(waits.join().unwrap_err().is_cancelled());
     stop.store(true, SeqCst);
     hog.join().unwrap();
