@@ -88,7 +88,7 @@ impl Tasks for GreenThreads {
     }
 
     fn join<R: Send + 'static>(handle: Self::Handle<R>) -> R {
-        handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        handle.join().unwrap_or_else(|error| error.resume())
     }
 }
 

@@ -36,7 +36,6 @@ use std::ffi::OsString;
 use std::fs::{self, File, FileType};
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode};
 use std::thread::available_parallelism;
@@ -201,9 +200,9 @@ fn digest(root: PathBuf, hashers: usize, stop: &Receiver<()>) -> Outcome {
 
     // All have returned, or `results` would still be open. A panic in one of them is a panic here.
     for hasher in hashers {
-        hasher.join().unwrap_or_else(|panic| resume_unwind(panic));
+        hasher.join().unwrap_or_else(|error| error.resume());
     }
-    let found = walker.join().unwrap_or_else(|panic| resume_unwind(panic));
+    let found = walker.join().unwrap_or_else(|error| error.resume());
     lines.sort_unstable_by(|a: &Line, b| bytes(&a.path).cmp(bytes(&b.path)));
     Outcome { lines, found, failures, interrupted: stopped(stop) }
 }

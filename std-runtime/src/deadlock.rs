@@ -19,7 +19,12 @@
 //! A thread that ends without waking anybody looks at nothing. So whoever sleeps looks again for about a second, ever more
 //! rarely. A foreign thread that ends so after that is the one gap: then nothing is said.
 
-use crate::{runtime::for_each_worker, stack, task::TaskRef, worker::WAKES};
+use crate::{
+    header::TaskRef,
+    runtime::{for_each_runtime, for_each_worker},
+    stack,
+    worker::WAKES,
+};
 use greenlight_core::park::thread::{Census, census};
 use std::{
     fmt::Write as _,
@@ -84,7 +89,10 @@ fn report(picture: &Picture) -> ! {
     let mut tasks = Vec::new();
     stack::for_each_slot(|slot| tasks.push(TaskRef::of(slot)));
     tasks.retain(|task| task.is_alive() && !task.has_ended());
-    tasks.sort_by_key(|task| task.get().id.get());
+    // A carrier without work is none of the program's; one that waits inside a poll stands for its future.
+    tasks.retain(|task| !task.get().is_carrier.get() || task.get().future().is_some());
+    let polled: Vec<_> = tasks.iter().filter_map(|task| task.get().future()).map(|future| future.id).collect();
+    tasks.sort_by_key(|task| task.get().id());
     for task in tasks {
         let task = task.get();
         let _ = match task.why.get() {
@@ -92,6 +100,15 @@ fn report(picture: &Picture) -> ! {
             None => writeln!(text, "{task}"),
         };
     }
+    for_each_runtime(|runtime| {
+        let mut futures = runtime.live_futures();
+        futures.retain(|future| !polled.contains(&future.about().id));
+        futures.sort_by_key(|future| future.about().id);
+        for future in futures {
+            let _ = writeln!(text, "{}: waits to be woken", future.about());
+            std::mem::forget(future); // the process ends: no code of the program's now
+        }
+    });
     if picture.os_threads.asleep > 0 {
         let _ = writeln!(text, "OS threads that wait too: {}", picture.os_threads.asleep);
     }

@@ -1,16 +1,20 @@
 //! How a wait parks a green thread: what this runtime plugs into the core's seam.
 
-use crate::{deadlock, task::TaskRef, worker};
-use greenlight_core::park::{self, AlreadyInstalled, Hooks, PollFn, Tick, TimedOut, Why, thread};
+use crate::{
+    deadlock,
+    header::{self, TaskRef},
+    worker,
+};
+use greenlight_core::park::{self, AlreadyInstalled, Cancel, Hooks, PollFn, Stopped, Tick, TimedOut, Why, thread};
 use std::{cell::Cell, mem::ManuallyDrop};
 
 // SAFETY: both ways of waiting below return Ok in the arm of a Ready poll and nowhere else, and Err behind a check of
-// the deadline. A green thread is bound to its OS thread (W2), and nothing in between unwinds.
-static HOOKS: Hooks = unsafe { Hooks::new().with_wait(wait) }.with_random(random);
+// the deadline, or of the cancellation. A green thread is bound to its OS thread (W2), and nothing in between unwinds.
+static HOOKS: Hooks = unsafe { Hooks::new().with_wait(wait_out).with_cancel(Cancel { wait, unwind: header::unwind }) }
+    .with_random(random)
+    .with_task_id(this_task);
 
 pub(crate) fn install() -> Result<(), AlreadyInstalled> {
-    static THIS_TASK: fn() -> usize = this_task;
-    park::identify_tasks(&THIS_TASK);
     park::install(&HOOKS)
 }
 
@@ -19,15 +23,29 @@ fn this_task() -> usize {
     worker::current_task().map_or_else(park::this_thread, |task| std::ptr::from_ref(task.get()).addr())
 }
 
-fn wait(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), TimedOut> {
-    match worker::current().zip(worker::current_task()) {
+fn wait(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), Stopped> {
+    wait_somehow(why, deadline, |task| task.get().must_unwind(), poll)
+}
+
+fn wait_out(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), TimedOut> {
+    wait_somehow(why, deadline, |_| false, poll).map_err(|_| TimedOut)
+}
+
+fn wait_somehow(
+    why: &Why,
+    deadline: Option<Tick>,
+    is_cancelled: impl Fn(TaskRef) -> bool,
+    poll: &mut PollFn<'_>,
+) -> Result<(), Stopped> {
+    let done = match worker::current().zip(worker::current_task()) {
         // While the OS thread unwinds, its panic count says so to everybody on it: another task on this thread would
         // believe that it unwinds. So the whole worker waits. It may wait for a task of its own, for ever: a `Drop` that
-        // runs during a panic should not wait for other tasks.
+        // runs during a panic should not wait for other tasks. And it is no place to unwind from.
         Some(_) if std::thread::panicking() => thread::wait(deadline, poll, || false),
-        Some((worker, task)) => wait_green(worker, task, why, deadline, poll),
+        Some((worker, task)) => return wait_green(worker, task, why, deadline, is_cancelled, poll),
         None => thread::wait(deadline, poll, deadlock::look),
-    }
+    };
+    done.map_err(|TimedOut| Stopped::TimedOut)
 }
 
 fn wait_green(
@@ -35,13 +53,18 @@ fn wait_green(
     task: TaskRef,
     why: &Why,
     deadline: Option<Tick>,
+    is_cancelled: impl Fn(TaskRef) -> bool,
     poll: &mut PollFn<'_>,
-) -> Result<(), TimedOut> {
+) -> Result<(), Stopped> {
     // Dropping a task's waker does nothing; not even asking saves a call.
     let waker = ManuallyDrop::new(task.waker());
     loop {
         if poll(&waker).is_ready() {
             return Ok(());
+        }
+        // A request that comes after this look leaves a wake-up behind it, so that the park below ends.
+        if is_cancelled(task) {
+            return Err(Stopped::Cancelled);
         }
         let about = &task.get().why;
         match deadline {
@@ -49,7 +72,7 @@ fn wait_green(
                 about.set(Some(*why));
                 worker.park(task);
             }
-            Some(deadline) if thread::now() >= deadline => return Err(TimedOut),
+            Some(deadline) if thread::now() >= deadline => return Err(Stopped::TimedOut),
             Some(deadline) => {
                 about.set(Some(*why));
                 worker.set_timer(deadline, task);

@@ -33,6 +33,9 @@
 //!   [`select!`] over several. For one value `channel::oneshot`, for the latest `channel::watch`, for every value to
 //!   everybody `channel::broadcast`.
 //! * [`WaitGroup`], [`Mutex`], [`RwLock`], [`defer!`].
+//! * [`scope`] starts green threads that borrow, and waits for them; [`JoinHandle::cancel`] ends one where it waits;
+//!   [`task::Builder`] names it; [`task_local!`] gives each its own value of a variable.
+//! * [`go_async`] starts a future as a task, and [`block_on`] waits for one.
 //! * [`sleep`] and the calls with a time limit wait on a timer of the runtime.
 //! * A program in which everybody waits for everybody is told so, with a line for each green thread, and exit code 2.
 //!
@@ -73,7 +76,9 @@ compile_error!("greenlight runs on Linux only, so far; greenlight-core runs ever
 // The life of a task, in the order in which it meets these.
 mod runtime;
 
-mod task;
+pub mod task;
+
+mod header;
 
 mod stack;
 
@@ -85,17 +90,31 @@ mod hooks;
 
 mod join;
 
+mod scope;
+
+mod locals;
+
+mod stackless;
+
+mod block_on;
+
 mod deadlock;
+
+mod shutdown;
 
 mod wait_group;
 
+pub use block_on::block_on;
 pub use greenlight_core::{
     Mutex, MutexGuard, MutexLockFuture, Poison, PoisonGuard, Poisoned, RwLock, RwLockReadFuture, RwLockReadGuard,
     RwLockWriteFuture, RwLockWriteGuard, RwMutex, SpinMutex, SpinMutexGuard, TicketMutex, TicketMutexGuard,
     WaitGroupFuture, Watch, WatchChanged, Watcher, channel, defer, park, select, select_biased,
 };
-pub use join::JoinHandle;
+pub use join::{JoinError, JoinHandle};
+pub use locals::TaskLocal;
 pub use runtime::{Builder, Runtime};
+pub use scope::{Scope, ScopeBuilder, ScopedJoinHandle, scope};
+pub use shutdown::{LeftTask, ShutdownReport};
 pub use wait_group::{DoneOnDrop, WaitGroup, WaitToken, WaitTokens};
 
 /// Makes `main` a green thread.
@@ -115,7 +134,7 @@ pub use wait_group::{DoneOnDrop, WaitGroup, WaitToken, WaitTokens};
 /// ```
 pub use greenlight_macros::main;
 
-use std::{panic::Location, time::Duration};
+use std::{future::Future, panic::Location, time::Duration};
 
 /// Starts `f` as a green thread and returns at once.
 ///
@@ -163,7 +182,87 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    runtime::here().spawn(f)
+    runtime::here().spawn(header::Spawn::here(), f)
+}
+
+/// Starts `f` as a green thread on the worker of the green thread that calls, for ever: they share caches and thread-locals, and
+/// never run at the same time. On a plain OS thread it is [`go`](fn@go).
+///
+/// For a helper that its starter will wait for at once. It starts when the worker is free, though others may be idle.
+///
+/// # Panics
+///
+/// As for [`go`](fn@go).
+///
+/// # Examples
+///
+/// ```
+/// greenlight::run(|| {
+///     let here = std::thread::current().id();
+///     let near = greenlight::go_near(|| std::thread::current().id());
+///     assert_eq!(near.join().unwrap(), here);
+/// });
+/// ```
+#[track_caller]
+pub fn go_near<F, T>(f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    task::Builder::new().near().spawn(f)
+}
+
+/// Starts a future as a task and returns at once. It needs no stack of its own, and goes on with any worker at each wake-up.
+///
+/// A blocking call inside of it (a `recv`, a `lock`, a [`sleep`]) is allowed: it stops this future, and others go on. It then
+/// costs what a green thread costs, so in a future `recv_async().await` is better. As to which runtime, the handle and the end of
+/// `main`: see [`go`](fn@go).
+///
+/// # Panics
+///
+/// Never. A panic of the future ends it only: the panic hook reports it, and [`JoinHandle::join`] brings it.
+///
+/// # Cost
+///
+/// One allocation, and an entry in a list of the runtime's futures.
+///
+/// # Examples
+///
+/// ```
+/// use greenlight::{channel::bounded, go_async};
+///
+/// let (tx, rx) = bounded(1);
+/// let sum = go_async(async move {
+///     let mut sum = 0;
+///     while let Ok(number) = rx.recv_async().await {
+///         sum += number;
+///     }
+///     sum
+/// });
+/// go_async(async move {
+///     for number in 1..=4 {
+///         tx.send_async(number).await.unwrap();
+///     }
+/// });
+/// assert_eq!(sum.join().unwrap(), 10);
+/// ```
+///
+/// What is not `Send` cannot live across an `await`, since another thread may go on:
+///
+/// ```compile_fail
+/// greenlight::go_async(async {
+///     let shared = std::rc::Rc::new(1);
+///     std::future::ready(()).await;
+///     println!("{shared}");
+/// });
+/// ```
+#[track_caller]
+pub fn go_async<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    task::Builder::new().spawn_async(future)
 }
 
 /// Starts an expression, or a block, as a green thread: Go's `go f(x)`.
@@ -212,7 +311,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    go(f).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    go(f).join().unwrap_or_else(|error| error.resume())
 }
 
 /// Sleeps for `time` at least: the green thread, or the OS thread that calls it. `Duration::MAX` is for ever.
@@ -228,10 +327,14 @@ pub fn sleep(time: Duration) {
     let _ = park::wait(&why, park::deadline_after(time), &mut |_| std::task::Poll::Pending);
 }
 
-/// Lets other green threads of this worker run; on an OS thread, other threads.
+/// Lets other green threads of this worker run; on an OS thread, other threads. Unwinds if the green thread is
+/// [cancelled](JoinHandle::cancel).
 pub fn yield_now() {
     match worker::current().zip(worker::current_task()) {
-        Some((worker, task)) if !std::thread::panicking() => worker.yield_now(task),
+        Some((worker, task)) if !std::thread::panicking() => {
+            task::check(task);
+            worker.yield_now(task);
+        }
         _ => std::thread::yield_now(),
     }
 }

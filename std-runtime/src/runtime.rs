@@ -10,20 +10,26 @@
 //! be bound, on its spawner's worker before the first thief is awake.
 
 use crate::{
+    header::{Outcome, Spawn, Task, TaskId, TaskRef},
     hooks,
     join::JoinHandle,
+    shutdown::{self, ShutdownReport},
     stack,
-    task::{Task, TaskRef},
+    stackless::{self, Run},
     worker::{self, Worker},
 };
 use std::{
-    fmt, io,
-    panic::{Location, resume_unwind},
+    collections::HashMap,
+    fmt,
+    future::Future,
+    io::{self, Write as _},
+    panic,
     sync::{
-        Mutex, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering::*},
     },
     thread,
+    time::Duration,
 };
 
 /// What the workers of one runtime share. Lives for ever: a task may be bound to a worker, and a worker knows its runtime.
@@ -34,10 +40,18 @@ pub(crate) struct Shared {
     spinners: usize,
     /// SeqCst, for the workers' sleep protocol.
     ended: AtomicBool,
+    /// Those that have not ended: for reports, and the shutdown.
+    futures: Mutex<HashMap<TaskId, Weak<dyn Run>>>,
+    /// Where the next future goes that is woken from outside. Relaxed: a hint.
+    next: AtomicUsize,
 }
 
 /// All runtimes ever made: deadlock detection looks at all workers.
 static RUNTIMES: Mutex<Vec<&'static Shared>> = Mutex::new(Vec::new());
+
+pub(crate) fn for_each_runtime(mut f: impl FnMut(&'static Shared)) {
+    RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|shared| f(shared));
+}
 
 pub(crate) fn for_each_worker(mut f: impl FnMut(&'static Worker)) {
     let runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -94,19 +108,85 @@ impl Shared {
         global().shared.place(task);
     }
 
+    fn futures(&self) -> MutexGuard<'_, HashMap<TaskId, Weak<dyn Run>>> {
+        self.futures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn register(&self, id: TaskId, future: Weak<dyn Run>) {
+        self.futures().insert(id, future);
+    }
+
+    pub(crate) fn forget_future(&self, id: TaskId) {
+        self.futures().remove(&id);
+    }
+
+    /// The futures that have not ended.
+    pub(crate) fn live_futures(&self) -> Vec<Arc<dyn Run>> {
+        // All shares go to the caller: the end of one takes the lock.
+        self.futures().values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Puts a future that wants to be polled where it will be: with the worker that has woken it, unless that one has others
+    /// to poll and there is an idle one.
+    pub(crate) fn place_future(&'static self, mut future: Arc<dyn Run>) {
+        let workers = self.workers();
+        let here = worker::current().filter(|worker| std::ptr::eq(worker.shared, self));
+        let idle = || workers.iter().find(|worker| worker.is_idle());
+        let home = here.or_else(idle).unwrap_or_else(|| &workers[self.next.fetch_add(1, Relaxed) % workers.len()]);
+        for worker in [home].into_iter().chain(workers) {
+            match worker.place_future(future) {
+                Ok(wants_help) => {
+                    // As in `place`: one look behind the push.
+                    if wants_help && !worker.is_idle() {
+                        idle().inspect(|other| other.rouse());
+                    }
+                    return;
+                }
+                Err(back) => future = back,
+            }
+        }
+        // All have ended; the global runtime never does.
+        global().shared.place_future(future);
+    }
+
+    /// No more tasks from outside; the workers end after their last ones.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, SeqCst);
+        self.workers().iter().for_each(Worker::rouse);
+    }
+
     #[track_caller]
-    pub(crate) fn spawn<F, T>(&'static self, f: F) -> JoinHandle<T>
+    pub(crate) fn spawn<F, T>(&'static self, spawn: Spawn, f: F) -> JoinHandle<T>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
+    {
+        // SAFETY: nothing is borrowed.
+        JoinHandle::new(unsafe { self.spawn_borrowing(spawn, f) })
+    }
+
+    /// # Safety
+    ///
+    /// As for [`TaskRef::prepare`].
+    #[track_caller]
+    pub(crate) unsafe fn spawn_borrowing<F, T>(&'static self, spawn: Spawn, f: F) -> Outcome<T>
+    where
+        F: FnOnce() -> T + Send,
+        T: Send,
     {
         let slot = match stack::acquire() {
             Ok(slot) => slot,
             Err(error) => panic!("cannot start a green thread: {error}"),
         };
-        let outcome = TaskRef::prepare(slot, f, Location::caller());
-        self.place(outcome.task());
-        JoinHandle::new(outcome)
+        let near = worker::current().filter(|here| spawn.near && std::ptr::eq(here.shared, self));
+        // SAFETY: the caller's promise.
+        let outcome = unsafe { TaskRef::prepare(slot, self, spawn, f) };
+        outcome.enter_scope();
+        match near {
+            Some(here) => here.place_near(outcome.task()),
+            None => self.place(outcome.task()),
+        }
+        outcome
     }
 }
 
@@ -132,7 +212,7 @@ pub struct Runtime {
 impl Runtime {
     /// Settings for a new runtime.
     pub fn builder() -> Builder {
-        Builder { workers: None }
+        Builder { workers: None, name: None }
     }
 
     /// How many workers it has.
@@ -151,7 +231,17 @@ impl Runtime {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.shared.spawn(f)
+        self.shared.spawn(Spawn::here(), f)
+    }
+
+    /// Starts `future` as a task of this runtime and returns at once. See [`go_async`](crate::go_async).
+    #[track_caller]
+    pub fn go_async<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        JoinHandle::of_future(stackless::spawn(self.shared, Spawn::here(), future))
     }
 
     /// Runs `f` as a green thread of this runtime and waits for it: an OS thread sleeps, a green thread parks. Tasks that
@@ -166,14 +256,46 @@ impl Runtime {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.go(f).join().unwrap_or_else(|panic| resume_unwind(panic))
+        self.go(f).join().unwrap_or_else(|error| error.resume())
+    }
+
+    /// Ends the runtime: asks all its green threads to end, those too that they start meanwhile, and waits until they have
+    /// and the workers' threads are over, for `limit` at most. Called by one of them, it leaves that one out, and the workers'
+    /// threads.
+    ///
+    /// What does not end in time (it computes without a wait, blocks in a call, is in a [`shield`](crate::task::shield)) stays
+    /// as it is and is told of.
+    ///
+    /// # Cancellation
+    ///
+    /// As [`JoinHandle::cancel`], for each of them. If the caller itself is cancelled, it waits no longer.
+    ///
+    /// # Cost
+    ///
+    /// A walk through all stacks in use, about once a millisecond.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use greenlight::{Runtime, channel::never};
+    /// use std::time::Duration;
+    ///
+    /// let runtime = Runtime::builder().workers(1).build()?;
+    /// let waits = runtime.go(|| never::<()>().recv());
+    /// let report = runtime.shutdown(Duration::from_secs(10));
+    /// assert_eq!((report.ended(), report.left().len()), (1, 0));
+    /// assert!(waits.join().unwrap_err().is_cancelled());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn shutdown(self, limit: Duration) -> ShutdownReport {
+        shutdown::run(self.shared, limit)
     }
 }
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        self.shared.ended.store(true, SeqCst);
-        self.shared.workers().iter().for_each(Worker::rouse);
+        self.shared.end();
     }
 }
 
@@ -187,6 +309,7 @@ impl fmt::Debug for Runtime {
 #[derive(Clone, Debug)]
 pub struct Builder {
     workers: Option<usize>,
+    name: Option<String>,
 }
 
 impl Builder {
@@ -197,30 +320,53 @@ impl Builder {
         self
     }
 
+    /// The name of the worker threads, as debuggers and panics show it: `name-0`, `name-1` and so on. By default
+    /// `greenlight`; Linux shows the first 15 bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = greenlight::Runtime::builder().workers(1).name("disk").build()?;
+    /// let name = runtime.run(|| std::thread::current().name().map(String::from));
+    /// assert_eq!(name.as_deref(), Some("disk-0"));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
     /// Starts the workers.
     ///
     /// # Errors
     ///
-    /// If `workers` is 0, a thread cannot be started, or another runtime has taken the park hooks of the process.
+    /// If `workers` is 0, the name has a zero byte in it, a thread cannot be started, or another runtime has taken the park hooks of the process.
     pub fn build(self) -> io::Result<Runtime> {
         let cpus = thread::available_parallelism().map_or(1, usize::from);
         let count = self.workers.unwrap_or(cpus);
         if count == 0 {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a runtime needs at least one worker"));
         }
+        let name = self.name.as_deref().unwrap_or("greenlight");
+        if name.contains('\0') {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the name of a runtime has a zero byte in it"));
+        }
         hooks::install().map_err(io::Error::other)?;
+        name_panics();
         stack::overflow::install(describe);
         let shared: &'static Shared = Box::leak(Box::new(Shared {
             workers: OnceLock::new(),
             spinning: AtomicUsize::new(0),
             spinners: if cpus > 1 { count / 2 } else { 0 },
             ended: AtomicBool::new(false),
+            futures: Mutex::default(),
+            next: AtomicUsize::new(0),
         }));
         let workers: Box<[Worker]> = (0..count).map(|index| Worker::new(index, shared)).collect();
         let runtime = Runtime { shared };
         let workers = shared.workers.get_or_init(|| workers);
         for (started, worker) in workers.iter().enumerate() {
-            let thread = thread::Builder::new().name(format!("greenlight-{}", worker.index));
+            let thread = thread::Builder::new().name(format!("{name}-{}", worker.index));
             let main = move || {
                 // Without one an overflow ends the process all the same, only without our words.
                 let _alternate = stack::overflow::alternate_stack().ok();
@@ -234,6 +380,23 @@ impl Builder {
         }
         RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner).push(shared);
         Ok(runtime)
+    }
+}
+
+/// Has each panic of a green thread say which one, before whatever else is said about it.
+fn name_panics() {
+    static ONCE: Once = Once::new();
+    // While it panics, a thread may not exchange the hook; the next runtime will.
+    if !thread::panicking() {
+        ONCE.call_once(|| {
+            let previous = panic::take_hook();
+            panic::set_hook(Box::new(move |info| {
+                if let Some(task) = worker::current_task() {
+                    let _ = writeln!(io::stderr(), "{}:", task.get());
+                }
+                previous(info);
+            }));
+        });
     }
 }
 

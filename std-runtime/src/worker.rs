@@ -5,7 +5,8 @@
 //!   pick, in order  ─┼ ready   bound tasks: they have run here, and stay
 //!                    ├ inbox   bound tasks that other threads woke
 //!                    ├ free    tasks that have not started: thieves take from here
-//!                    └ steal   half of another worker's free tasks
+//!                    ├ steal   half of another worker's free tasks
+//!                    └ futures tasks without a stack, here or with another worker: a carrier polls them
 //! ```
 //!
 //! A task that parks picks the next one and switches straight to it. What must happen after a stack was left (it may now
@@ -21,9 +22,10 @@
 
 use crate::{
     arch,
+    header::{Inbox, Spawn, TaskList, TaskRef, discard},
     runtime::Shared,
-    stack::sanitizer,
-    task::{Inbox, TaskList, TaskRef},
+    stack::{self, sanitizer},
+    stackless::Run,
 };
 use greenlight_core::{
     SpinMutex,
@@ -31,10 +33,10 @@ use greenlight_core::{
 };
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     ffi::c_void,
     sync::{
-        OnceLock,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::*, fence},
     },
     thread::Thread,
@@ -45,6 +47,10 @@ use std::{
 const NEXT_IN_A_ROW: u32 = 16;
 /// Every so many picks the inbox, the timers and the free tasks get a look, however much is ready.
 const LOOK_AROUND: u32 = 64;
+/// How many futures a carrier polls before it lets the green threads go.
+const POLLS_IN_A_ROW: u32 = 32;
+/// How many carriers without work a worker keeps.
+const IDLE_CARRIERS: usize = 2;
 /// How long a worker without work looks for some before it sleeps: about what waking a sleeper costs.
 const SPIN_NANOS: u64 = 20_000;
 /// How long a worker sleeps before it asks whether the program is deadlocked, at first and at last.
@@ -72,6 +78,10 @@ pub(crate) struct Worker {
     free: SpinMutex<Free>,
     /// The length of `free`, for those who only wonder. SeqCst: part of W3.
     free_len: AtomicUsize,
+    /// Not a spinning lock: the queue may grow under it.
+    futures: Mutex<Futures>,
+    /// The length of `futures`, as `free_len`.
+    futures_len: AtomicUsize,
     /// SeqCst throughout: W3, and deadlock detection.
     mode: AtomicU8,
     /// Tasks placed here that have not ended. A hint for placement (Relaxed), exact for this worker's own use.
@@ -87,6 +97,11 @@ struct Free {
     closed: bool,
 }
 
+struct Futures {
+    queue: VecDeque<Arc<dyn Run>>,
+    closed: bool,
+}
+
 /// W1.
 struct Local {
     current: Cell<Option<TaskRef>>,
@@ -98,6 +113,11 @@ struct Local {
     next_in_a_row: Cell<u32>,
     picks: Cell<u32>,
     ready: RefCell<TaskList>,
+    /// Carriers that have nothing to poll. They are READY, so no waker queues them; `pick` does.
+    idle_carriers: RefCell<Vec<TaskRef>>,
+    /// Carriers at work that do not wait inside a poll.
+    busy_carriers: Cell<u32>,
+    closing: Cell<bool>,
     timers: RefCell<BTreeSet<(Tick, usize)>>,
     /// The first of `timers`; `Tick::MAX` if there is none.
     first_timer: Cell<Tick>,
@@ -109,6 +129,8 @@ enum After {
     Nothing,
     Park(TaskRef),
     Yield(TaskRef),
+    /// A carrier without work.
+    Rest(TaskRef),
     End(TaskRef),
 }
 
@@ -141,6 +163,8 @@ impl Worker {
             inbox: Inbox::new(),
             free: SpinMutex::new(Free { list: TaskList::new(), closed: false }),
             free_len: AtomicUsize::new(0),
+            futures: Mutex::new(Futures { queue: VecDeque::new(), closed: false }),
+            futures_len: AtomicUsize::new(0),
             mode: AtomicU8::new(AWAKE),
             live: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
@@ -154,6 +178,9 @@ impl Worker {
                 next_in_a_row: Cell::new(0),
                 picks: Cell::new(0),
                 ready: RefCell::new(TaskList::new()),
+                idle_carriers: RefCell::new(Vec::new()),
+                busy_carriers: Cell::new(0),
+                closing: Cell::new(false),
                 timers: RefCell::new(BTreeSet::new()),
                 first_timer: Cell::new(Tick::MAX),
             },
@@ -188,6 +215,35 @@ impl Worker {
         drop(free);
         self.rouse();
         Ok(())
+    }
+
+    fn futures(&self) -> MutexGuard<'_, Futures> {
+        self.futures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a future here that wants to be polled. Gives it back if this worker has ended. True if somebody else should help: it
+    /// will have to wait for more than the end of the poll that has woken it.
+    pub(crate) fn place_future(&self, future: Arc<dyn Run>) -> Result<bool, Arc<dyn Run>> {
+        let mut futures = self.futures();
+        if futures.closed {
+            return Err(future);
+        }
+        futures.queue.push_back(future);
+        let len = futures.queue.len();
+        self.futures_len.store(len, SeqCst);
+        drop(futures);
+        self.rouse();
+        let is_next = len == 1
+            && current().is_some_and(|here| std::ptr::eq(here, self))
+            && current_task().is_some_and(|task| task.get().is_carrier.get());
+        Ok(!is_next)
+    }
+
+    /// Puts a task that has not started here, to stay. On this worker's thread, by one of its tasks: so it has not ended.
+    pub(crate) fn place_near(&'static self, task: TaskRef) {
+        self.live.fetch_add(1, Relaxed);
+        task.bind(self);
+        self.local.ready.borrow_mut().push(task);
     }
 
     /// Queues a bound task of this worker that the caller took out of its sleep.
@@ -247,6 +303,10 @@ impl Worker {
                 break;
             }
         }
+        self.local.closing.set(true);
+        while let Some(carrier) = self.take_idle_carrier() {
+            self.leave(None, After::Nothing, Some(carrier));
+        }
         self.ended.store(true, SeqCst);
     }
 
@@ -257,7 +317,7 @@ impl Worker {
         if picks.is_multiple_of(LOOK_AROUND) {
             self.take_inbox();
             self.fire_timers();
-            if let Some(task) = self.pop_free() {
+            if let Some(task) = self.pick_carrier().or_else(|| self.pop_free()) {
                 return Some(task);
             }
         }
@@ -278,7 +338,93 @@ impl Worker {
             self.take_inbox();
         }
         let ready = local.ready.borrow_mut().pop();
-        ready.or_else(|| self.pop_free()).or_else(|| self.steal(false))
+        ready.or_else(|| self.pop_free()).or_else(|| self.pick_carrier()).or_else(|| self.steal(false))
+    }
+
+    /// A carrier for the futures that are queued, here or elsewhere, unless one is at work already.
+    fn pick_carrier(&'static self) -> Option<TaskRef> {
+        if self.local.busy_carriers.get() > 0 || (self.futures_len.load(Relaxed) == 0 && !self.steal_futures()) {
+            return None;
+        }
+        // Without memory for one, the futures wait until a stack is free.
+        self.take_idle_carrier().or_else(|| self.new_carrier())
+    }
+
+    /// It counts as live while it is at work.
+    fn take_idle_carrier(&self) -> Option<TaskRef> {
+        let carrier = self.local.idle_carriers.borrow_mut().pop()?;
+        self.live.fetch_add(1, Relaxed);
+        self.local.busy_carriers.set(self.local.busy_carriers.get() + 1);
+        Some(carrier)
+    }
+
+    #[cold]
+    fn new_carrier(&'static self) -> Option<TaskRef> {
+        let slot = stack::acquire().ok()?;
+        // SAFETY: nothing is borrowed.
+        let outcome = unsafe { TaskRef::prepare(slot, self.shared, Spawn::here(), move || self.carry()) };
+        let carrier = outcome.task();
+        carrier.make_carrier();
+        carrier.bind(self);
+        self.live.fetch_add(1, Relaxed);
+        self.local.busy_carriers.set(self.local.busy_carriers.get() + 1);
+        Some(carrier)
+    }
+
+    /// The life of a carrier.
+    fn carry(&'static self) {
+        let me = current_task().expect("a carrier is a green thread");
+        let mut polls = 0;
+        loop {
+            if let Some(future) = self.pop_future() {
+                // Its last share may go there, and with it the future, whose drop may panic.
+                discard(|| future.run(me));
+                polls += 1;
+                if polls % POLLS_IN_A_ROW == 0 {
+                    self.yield_now(me);
+                }
+            } else if self.local.closing.get() {
+                break;
+            } else if !self.steal_futures() {
+                if self.local.idle_carriers.borrow().len() >= IDLE_CARRIERS {
+                    break;
+                }
+                self.local.busy_carriers.set(self.local.busy_carriers.get() - 1);
+                self.leave(Some(me), After::Rest(me), self.pick());
+            }
+        }
+        self.local.busy_carriers.set(self.local.busy_carriers.get() - 1);
+    }
+
+    fn pop_future(&self) -> Option<Arc<dyn Run>> {
+        if self.futures_len.load(Relaxed) == 0 {
+            return None;
+        }
+        let mut futures = self.futures();
+        let future = futures.queue.pop_front();
+        self.futures_len.store(futures.queue.len(), SeqCst);
+        future
+    }
+
+    /// Takes half of another worker's futures. False if there is none.
+    fn steal_futures(&self) -> bool {
+        let workers = self.shared.workers();
+        (1..workers.len()).map(|i| &workers[(self.index + i) % workers.len()]).any(|other| {
+            if other.futures_len.load(SeqCst) == 0 {
+                return false;
+            }
+            let mut theirs = other.futures();
+            let half = theirs.queue.len().div_ceil(2);
+            let taken: Vec<_> = theirs.queue.drain(..half).collect();
+            other.futures_len.store(theirs.queue.len(), SeqCst);
+            drop(theirs);
+            let found = !taken.is_empty();
+            let mut mine = self.futures();
+            // Not closed: that happens on this thread.
+            mine.queue.extend(taken);
+            self.futures_len.store(mine.queue.len(), SeqCst);
+            found
+        })
     }
 
     fn take_inbox(&self) {
@@ -367,6 +513,7 @@ impl Worker {
         let mine = !self.inbox.is_empty() || self.free_len.load(SeqCst) > 0;
         let woken = self.local.next.take().inspect(|task| self.local.next.set(Some(*task))).is_some();
         mine || woken
+            || self.shared.workers().iter().any(|worker| worker.futures_len.load(SeqCst) > 0)
             || self.local.ready.borrow().len() > 0
             || self
                 .shared
@@ -410,9 +557,10 @@ impl Worker {
 
     /// W4: no more tasks here, if there is none.
     fn close(&self) -> bool {
-        let mut free = self.free.lock();
-        free.closed = self.live.load(Relaxed) == 0;
-        free.closed
+        let (mut free, mut futures) = (self.free.lock(), self.futures());
+        let closed = self.live.load(Relaxed) == 0 && futures.queue.is_empty();
+        (free.closed, futures.closed) = (closed, closed);
+        closed
     }
 
     /// Leaves the running stack (`from`, or the base) for `to`, or whatever is to run next.
@@ -462,6 +610,11 @@ impl Worker {
                 task.make_ready();
                 self.local.ready.borrow_mut().push(task);
             }
+            After::Rest(task) => {
+                self.live.fetch_sub(1, Relaxed);
+                task.make_ready();
+                self.local.idle_carriers.borrow_mut().push(task);
+            }
             After::End(task) => {
                 self.live.fetch_sub(1, Relaxed);
                 task.let_go();
@@ -471,9 +624,13 @@ impl Worker {
 
     /// Puts the running task to sleep until it is woken; may return early.
     pub(crate) fn park(&'static self, task: TaskRef) {
-        if !task.take_notification() {
-            self.leave(Some(task), After::Park(task), self.pick());
+        if task.take_notification() {
+            return;
         }
+        let carries = u32::from(task.get().is_carrier.get());
+        self.local.busy_carriers.set(self.local.busy_carriers.get() - carries);
+        self.leave(Some(task), After::Park(task), self.pick());
+        self.local.busy_carriers.set(self.local.busy_carriers.get() + carries);
     }
 
     /// Lets the others go first.
@@ -506,7 +663,8 @@ pub(crate) unsafe extern "C" fn first_steps(task: *mut ()) -> ! {
     // SAFETY: this stack is fresh.
     unsafe { worker.arrive(std::ptr::null_mut()) };
     task.run();
-    let next = worker.pick();
+    // At the end of the worker only carriers are left, and nothing new begins.
+    let next = if worker.local.closing.get() { None } else { worker.pick() };
     worker.leave(Some(task), After::End(task), next);
     unreachable!("an ended task was resumed")
 }

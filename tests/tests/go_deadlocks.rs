@@ -16,15 +16,16 @@ use greenlight::{
     Mutex, Runtime, WaitGroup,
     channel::{bounded, never},
     go, select, sleep,
+    task::Builder,
 };
 use greenlight_tests::{nowhere, program as program_at};
-use std::{env, thread, time::Duration};
+use std::{env, future::pending, thread, time::Duration};
 
 /// Its name, what it does, and what the report says that its first green thread waits for; None for a program that is
 /// alive, and comes to its end.
 type Program = (&'static str, fn(), Option<&'static str>);
 
-const PROGRAMS: [Program; 13] = [
+const PROGRAMS: [Program; 14] = [
     ("receive", || drop(never::<String>().recv()), Some("receive from a channel 0x")),
     ("send", || nowhere().send(7).unwrap(), Some("send on a channel 0x")),
     ("send_to_full", send_to_full, Some("send on a channel 0x")),
@@ -36,6 +37,7 @@ const PROGRAMS: [Program; 13] = [
     ("lock_twice", lock_twice, Some("")),
     ("os_thread", os_thread, Some("receive from a channel 0x")),
     ("dropped_runtime", dropped_runtime, Some("receive from a channel 0x")),
+    ("named", named, Some("join a green thread at")),
     ("select_with_a_timeout", select_with_a_timeout, None),
     ("asleep_for_a_while", asleep_for_a_while, None),
 ];
@@ -115,6 +117,14 @@ fn asleep_for_a_while() {
     assert_eq!(rx.recv(), Ok("awake"));
 }
 
+/// Tasks with names, as a green thread, as a future, and as a future in a blocking call.
+fn named() {
+    let consumer = Builder::new().name("a consumer").spawn(|| never::<i32>().recv());
+    let _kept = Builder::new().name("a future").spawn_async(pending::<()>());
+    Builder::new().name("a blocking future").spawn_async(async { never::<i32>().recv() });
+    let _ = consumer.join();
+}
+
 const NAME: &str = "GREENLIGHT_TEST_PROGRAM";
 const WORKERS: &str = "GREENLIGHT_TEST_WORKERS";
 
@@ -151,6 +161,14 @@ fn check((name, _, expected): Program) {
         assert!(said.contains("all green threads are asleep - deadlock!"), "{name}: {said}");
         let first = said.lines().find(|line| line.starts_with("green thread")).expect("a line for a green thread");
         assert!(first.contains(&format!("waits to {waits_to}")), "{name}: {said}");
+        let others = [
+            r#" "a consumer", spawned at tests/tests/go_deadlocks.rs:"#,
+            r#" "a future", spawned at tests/tests/go_deadlocks.rs:"#,
+            r#" "a blocking future", spawned at tests/tests/go_deadlocks.rs:"#,
+        ];
+        for other in others.into_iter().filter(|_| name == "named") {
+            assert!(said.lines().filter(|line| line.contains(other)).count() == 1, "{other}: {said}");
+        }
         assert!(
             first.matches("go_deadlocks.rs:").count() == 2,
             "{name}: where it was spawned, and where it waits: {said}"

@@ -56,7 +56,7 @@ fn misuse() {
         wg.done();
     });
     let panic = misuse.join().unwrap_err();
-    assert!(panic.downcast_ref::<&str>().unwrap().contains("negative counter"));
+    assert!(panic.message().unwrap().contains("negative counter"));
 }
 
 /// The group is used again by one who waited, while another may not have returned from his wait yet.

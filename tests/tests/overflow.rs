@@ -14,7 +14,7 @@ fn recurse(depth: u64) -> u64 {
 #[test]
 fn an_overflow_names_the_green_thread() {
     if std::env::var_os(CHILD).is_some() {
-        let deep = greenlight::go(|| recurse(0));
+        let deep = greenlight::task::Builder::new().name("a diver").spawn(|| recurse(0));
         let _ = deep.join();
         return;
     }
@@ -30,5 +30,6 @@ fn an_overflow_names_the_green_thread() {
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
     assert!(err.contains("overflowed its stack of 256 KiB"), "{err}");
+    assert!(err.contains("\"a diver\""), "{err}");
     assert!(err.contains("spawned at") && err.contains("overflow.rs:"), "{err}");
 }

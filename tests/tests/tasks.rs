@@ -75,7 +75,7 @@ fn the_macro_takes_expressions_and_blocks() {
 fn a_panic_comes_by_the_handle_and_leaves_the_worker_well() {
     let runtime = Runtime::builder().workers(1).build().unwrap();
     for _ in 0..50 {
-        let panic = runtime.go(|| panic!("told at join")).join().unwrap_err();
+        let panic = runtime.go(|| panic!("told at join")).join().unwrap_err().into_panic();
         assert_eq!(*panic.downcast_ref::<&str>().unwrap(), "told at join");
     }
     assert_eq!(runtime.run(|| 1), 1);

@@ -52,8 +52,8 @@ fn a_negative_counter_is_a_panic_that_names_the_misuse() {
         let wg = wg.clone();
         go(move || wg.done())
     };
-    let panic = misuse.join().unwrap_err();
-    let text = panic.downcast_ref::<&str>().expect("a message");
+    let error = misuse.join().unwrap_err();
+    let text = error.message().expect("a message");
     assert!(text.contains("negative counter") && text.contains("done"), "{text}");
     // The group is as good as before.
     wg.go(|| ());

@@ -27,7 +27,7 @@
 //! ```
 
 use crate::{
-    park::{self, Tick, Why},
+    park::{self, Stopped, Tick, Why},
     spin::SpinMutex,
 };
 use alloc::sync::Arc;
@@ -227,17 +227,20 @@ impl<T> Receiver<T> {
     fn wait(&self, deadline: Option<Tick>, site: &'static Location<'static>) -> Result<T, TryRecvError> {
         let why = Why::new("receive from a oneshot channel", &*self.shared, site);
         let mut received = Err(TryRecvError::Empty);
-        let timed_out = park::wait(&why, deadline, &mut |waker| {
+        let ended = park::wait_or_stop(&why, deadline, &mut |waker| {
             received = self.receive_or_leave(waker);
             if matches!(received, Err(TryRecvError::Empty)) { Poll::Pending } else { Poll::Ready(()) }
         });
-        if timed_out.is_err() {
+        if let Err(stopped) = ended {
             let mut state = self.shared.lock();
             // The wait is over: nobody is to wake it, and its waker is not to stay until the sender goes.
             let State::Waiting(left) = &mut *state else { return state.receive() };
             let left = left.take();
             drop(state);
             drop(left);
+            if stopped == Stopped::Cancelled {
+                park::unwind();
+            }
         }
         received
     }

@@ -27,7 +27,7 @@
 
 use super::wait::Rounds;
 use crate::{
-    park::{self, Tick, Why, random},
+    park::{self, Stopped, Tick, Why, random},
     queue::Wakers,
     sync::spin,
     turn::Turn,
@@ -181,7 +181,7 @@ impl Drop for Told<'_, '_> {
 
 fn choose(told: &mut Told<'_, '_>, limit: Limit, biased: bool, site: &'static Location<'static>) -> Option<usize> {
     let mut deadline = None;
-    let (mut first, mut turns) = (true, 0);
+    let (mut first, mut turns, mut cancelled) = (true, 0, false);
     loop {
         order(told.arms, biased);
         if let Some(index) = attempt(told.arms) {
@@ -194,6 +194,11 @@ fn choose(told: &mut Told<'_, '_>, limit: Limit, biased: bool, site: &'static Lo
                 Limit::For(limit) => park::deadline_after(limit),
                 Limit::Until(tick) => Some(tick),
             };
+        } else if cancelled {
+            // Nothing that may have to wait is left for the unwinding.
+            told.pass_on();
+            told.arms.iter_mut().for_each(|arm| arm.retire_unless(None));
+            park::unwind();
         } else if deadline.is_some_and(|deadline| park::now() >= deadline) {
             return None;
         }
@@ -203,6 +208,7 @@ fn choose(told: &mut Told<'_, '_>, limit: Limit, biased: bool, site: &'static Lo
         match sleep(told.arms, &turn, biased, ripe.into_iter().chain(deadline).min(), site) {
             Sleep::Met(index) => return Some(index),
             Sleep::Over => {}
+            Sleep::Cancelled => cancelled = true,
         }
         if let Some(index) = turn.outcome() {
             if told.find(index).accept() {
@@ -244,6 +250,8 @@ enum Sleep {
     Met(usize),
     /// A peer has ended it, or the time is up, or there is something to look at.
     Over,
+    /// The task is to end, unless an arm can happen.
+    Cancelled,
 }
 
 fn sleep(
@@ -257,7 +265,7 @@ fn sleep(
     let stage = Cell::new(None);
     let mut armed = Enlisted { arms, turn };
     let mut asked = false;
-    let _ = park::wait(&why, deadline, &mut |waker| {
+    let ended = park::wait_or_stop(&why, deadline, &mut |waker| {
         match stage.get() {
             None => {
                 stage.set(Some(match ask(armed.arms, waker, &mut asked) {
@@ -278,6 +286,7 @@ fn sleep(
     armed.withdraw();
     match stage.get() {
         Some(Entry::Met(index)) => Sleep::Met(index),
+        _ if ended == Err(Stopped::Cancelled) => Sleep::Cancelled,
         _ => Sleep::Over,
     }
 }

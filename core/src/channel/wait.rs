@@ -18,7 +18,7 @@ use super::{
     shared::{Met, Shared},
 };
 use crate::{
-    park::{self, Tick, Why},
+    park::{self, Stopped, Tick, Why},
     queue::{Promised, WaitQueue, Waiter, Wakers},
     sync::spin,
     turn::Turn,
@@ -99,7 +99,8 @@ impl<'a, T, B: Buffer<T> + ?Sized> Wait<'a, T, B> {
         self.stage.get() == Stage::Over
     }
 
-    /// Waits for the value of a select that was chosen and has yet to make it. None if it makes none after all.
+    /// Waits for the value of a select that was chosen and has yet to make it. None if it makes none after all. Not to be
+    /// cancelled (P2).
     pub(super) fn for_offer(shared: &'a Shared<T, B>, offer: Promised<Seat<T>>) -> Option<T> {
         let wait = Self::receive(shared, Kind::Value);
         let why = Why {
@@ -108,7 +109,7 @@ impl<'a, T, B: Buffer<T> + ?Sized> Wait<'a, T, B> {
             site: Location::caller(),
         };
         let mut promise = Some(offer);
-        let _ = park::wait(&why, None, &mut |waker| {
+        let _ = park::wait_out(&why, None, &mut |waker| {
             if let Some(offer) = promise.take() {
                 // SAFETY: in no line; `wait` stays in place until the turn is done, which is what this waits for.
                 unsafe { wait.accept(offer, waker.clone()) };
@@ -354,17 +355,23 @@ impl<T, B: Buffer<T> + ?Sized> Shared<T, B> {
         let wait = Wait::send(self, value);
         let why = Why::new("send on a channel", self, site);
         let mut result = Poll::Pending;
-        let _ = park::wait(&why, deadline, &mut |waker| {
+        let ended = park::wait_or_stop(&why, deadline, &mut |waker| {
             // SAFETY: `wait` is a local that stays where it is until it is dropped.
             result = unsafe { wait.poll_send(waker) };
             if result.is_ready() { Poll::Ready(()) } else { Poll::Pending }
         });
         match result {
             Poll::Ready(result) => result.map_err(TrySendError::from),
-            Poll::Pending => wait.end().map_or(Ok(()), |value| {
-                // Told to look at the last moment: there may be room.
-                self.try_send(value).inspect_err(|_| self.pass_on())
-            }),
+            Poll::Pending => {
+                let sent = wait.end().map_or(Ok(()), |value| {
+                    // Told to look at the last moment: there may be room.
+                    self.try_send(value).inspect_err(|_| self.pass_on())
+                });
+                if sent.is_err() && ended == Err(Stopped::Cancelled) {
+                    park::unwind(); // and the value is dropped on the way
+                }
+                sent
+            }
         }
     }
 
@@ -381,7 +388,7 @@ impl<T, B: Buffer<T> + ?Sized> Shared<T, B> {
             let ripe = self.buffer.ripe_at();
             let until = ripe.into_iter().chain(deadline).min();
             let mut result = Poll::Pending;
-            let _ = park::wait(&why, until, &mut |waker| {
+            let ended = park::wait_or_stop(&why, until, &mut |waker| {
                 // SAFETY: `wait` is a local that stays where it is until it is dropped.
                 result = unsafe { wait.poll_recv(waker) };
                 if result.is_ready() { Poll::Ready(()) } else { Poll::Pending }
@@ -393,6 +400,10 @@ impl<T, B: Buffer<T> + ?Sized> Shared<T, B> {
                 return Ok(value);
             }
             match self.try_recv() {
+                Err(TryRecvError::Empty) if ended == Err(Stopped::Cancelled) => {
+                    self.pass_on();
+                    park::unwind();
+                }
                 // Another receiver of the timer's channel was quicker.
                 Err(TryRecvError::Empty) if until != deadline => {}
                 result => {

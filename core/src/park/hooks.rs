@@ -4,7 +4,7 @@
 //!   contract. So installing is safe, and so is everything else that can be said about a wait without writing one.
 //! * K2  Once installed, hooks stay, and stay the same: a sleeper may be inside them.
 
-use super::{PollFn, Tick, TimedOut, Why, default_clock, default_random, default_wait};
+use super::{PollFn, Stopped, Tick, TimedOut, Why, default_clock, default_random, default_wait};
 use core::{
     fmt,
     sync::atomic::{AtomicPtr, Ordering::*},
@@ -13,6 +13,15 @@ use core::{
 
 /// How a wait is done: see [`Hooks::with_wait`].
 pub type WaitFn = fn(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), TimedOut>;
+
+/// How a runtime cancels a task that sleeps: see [`Hooks::with_cancel`].
+#[derive(Clone, Copy)]
+pub struct Cancel {
+    /// The wait of a task that may be cancelled.
+    pub wait: fn(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), Stopped>,
+    /// Ends the calling task, by unwinding.
+    pub unwind: fn() -> !,
+}
 
 /// How this process waits, reads the time, and draws lots: what [`install`] puts in place.
 ///
@@ -45,6 +54,8 @@ pub type WaitFn = fn(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -
 /// ```
 pub struct Hooks {
     wait: WaitFn,
+    cancel: Option<Cancel>,
+    task_id: Option<fn() -> usize>,
     now: Option<fn() -> Tick>,
     random: fn() -> u32,
     idle: fn(),
@@ -57,6 +68,8 @@ impl Hooks {
     pub const fn new() -> Self {
         Self {
             wait: default_wait,
+            cancel: None,
+            task_id: None,
             now: default_clock(),
             random: default_random,
             idle: core::hint::spin_loop,
@@ -119,6 +132,22 @@ impl Hooks {
     pub const unsafe fn with_wait(self, wait: WaitFn) -> Self {
         Self { wait, ..self }
     }
+
+    /// For a runtime that can cancel its tasks. The other wait, of [`with_wait`](Self::with_wait), is then for what must not
+    /// be cancelled.
+    ///
+    /// # Safety
+    ///
+    /// `cancel.wait` keeps the contract of [`with_wait`](Self::with_wait). `Err(Cancelled)` only after a poll that said `Pending`.
+    pub const unsafe fn with_cancel(self, cancel: Cancel) -> Self {
+        Self { cancel: Some(cancel), ..self }
+    }
+
+    /// How to tell the tasks of a runtime apart: a number that is the caller's alone while he runs, and not 0; 0 if he is
+    /// unknown. Without, debug builds do not find out that a task of it reads an [`RwLock`](crate::RwLock) twice.
+    pub const fn with_task_id(self, task_id: fn() -> usize) -> Self {
+        Self { task_id: Some(task_id), ..self }
+    }
 }
 
 impl Default for Hooks {
@@ -172,6 +201,16 @@ fn installed() -> Option<&'static Hooks> {
 
 pub(super) fn wait_hook() -> WaitFn {
     installed().map_or(default_wait, |hooks| hooks.wait)
+}
+
+pub(super) fn cancel() -> Option<Cancel> {
+    installed().and_then(|hooks| hooks.cancel)
+}
+
+/// How to tell tasks apart, if hooks are installed; then, whether they say how.
+#[cfg_attr(not(all(debug_assertions, feature = "std", not(loom))), allow(dead_code))]
+pub(super) fn task_id() -> Option<Option<fn() -> usize>> {
+    installed().map(|hooks| hooks.task_id)
 }
 
 pub(super) fn clock() -> Option<fn() -> Tick> {

@@ -57,6 +57,19 @@
 //! * `why` says what is waited for, on which object, at which line: what a dump or a deadlock report needs.
 //! * A wait may begin anywhere a program blocks: in a `Drop` during a panic, in the destructor of a thread-local.
 //!
+//! # Cancellation
+//!
+//! A runtime may cancel a task that sleeps here ([`Hooks::with_cancel`]): the operation withdraws, as it does when its time is up,
+//! and then the task unwinds. In this order, because while a thread unwinds it cannot park any more, and a withdrawal may have
+//! to: for a peer that has promised something.
+//!
+//! ```text
+//!   wait           may unwind. For operations whose withdrawal, in a `Drop`, waits for nobody
+//!   wait_or_stop   says that the task is cancelled; the caller withdraws, looks whether it was finished all the same,
+//!                  and if not calls `unwind`
+//!   wait_out       is never cancelled: for what a peer has promised
+//! ```
+//!
 //! # Wakers
 //!
 //! A waker is called by whoever serves the waiter: a thread that knows nothing of your runtime, a task of another one, an
@@ -95,7 +108,7 @@
 
 mod hooks;
 
-pub use hooks::{AlreadyInstalled, Hooks, WaitFn, install};
+pub use hooks::{AlreadyInstalled, Cancel, Hooks, WaitFn, install};
 
 use crate::turn::Turn;
 use core::{
@@ -110,7 +123,7 @@ pub mod thread;
 
 #[allow(unused_imports)] // debug builds only
 pub(crate) use task::this_task;
-pub use task::{identify_tasks, this_thread};
+pub use task::this_thread;
 
 /// What a sleeping task waits for: written at the park, read by dumps and deadlock reports.
 #[derive(Clone, Copy, Debug)]
@@ -146,6 +159,25 @@ pub type Tick = u64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimedOut;
 
+/// Why a wait ended before its poll said `Ready`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// The deadline passed.
+    TimedOut,
+    /// The task was cancelled: it withdraws, and then [`unwind`]s, unless the operation was finished all the same.
+    Cancelled,
+}
+
+impl Stopped {
+    /// Unwinds if it was a cancellation.
+    fn unwind_if_cancelled(self) -> TimedOut {
+        match self {
+            Self::TimedOut => TimedOut,
+            Self::Cancelled => unwind(),
+        }
+    }
+}
+
 /// The question that a sleeper asks again after each wake-up. It keeps a clone of the waker whenever it says `Pending`. It must
 /// not wait itself: it may be asked while the sleeper is half asleep.
 pub type PollFn<'a> = dyn FnMut(&Waker) -> Poll<()> + 'a;
@@ -156,19 +188,61 @@ pub type PollFn<'a> = dyn FnMut(&Waker) -> Poll<()> + 'a;
 ///
 /// [`TimedOut`] once `deadline` has passed. The operation may have been finished at the last moment all the same: the
 /// caller withdraws its node and looks.
+///
+/// # Cancellation
+///
+/// Unwinds if the task is cancelled. What the poll has put in place is withdrawn by its `Drop`, which must wait for nobody.
+///
+/// # Cancellation
+///
+/// Unwinds if the task is cancelled. What the poll has put in place is withdrawn by its `Drop`, which must wait for nobody.
 pub fn wait(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), TimedOut> {
+    wait_or_stop(why, deadline, poll).map_err(Stopped::unwind_if_cancelled)
+}
+
+/// [`wait`], which says so instead of unwinding if the task is cancelled.
+///
+/// # Errors
+///
+/// [`Stopped`]. The operation may have been finished at the last moment all the same: the caller withdraws its node and looks.
+/// A cancelled caller that finds it unfinished calls [`unwind`].
+pub fn wait_or_stop(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), Stopped> {
+    match hooks::cancel() {
+        Some(cancel) => (cancel.wait)(why, deadline, poll),
+        None => wait_out(why, deadline, poll).map_err(|TimedOut| Stopped::TimedOut),
+    }
+}
+
+/// Ends the calling task by unwinding, after [`wait_or_stop`] has said that it is cancelled.
+///
+/// # Panics
+///
+/// If the runtime does not cancel tasks: then nothing ever said so.
+pub fn unwind() -> ! {
+    match hooks::cancel() {
+        Some(cancel) => (cancel.unwind)(),
+        None => panic!("park::unwind: no hooks that cancel tasks are installed"),
+    }
+}
+
+/// [`wait`], but a cancelled task sleeps on: it neither unwinds nor gives up.
+///
+/// # Errors
+///
+/// As for [`wait`].
+pub fn wait_out(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), TimedOut> {
     hooks::wait_hook()(why, deadline, poll)
 }
 
 /// Waits for the peer that has claimed `turn` and promised to finish it. In pieces where there is a clock: the waker that
-/// the peer has may be that of an earlier wait.
+/// the peer has may be that of an earlier wait. Never cancelled: the peer is about to touch the turn.
 pub(crate) fn wait_while_claimed(turn: &Turn) {
     #[cold]
     #[track_caller]
     fn sleep(turn: &Turn) {
         let why = Why::new("a select that was chosen to send on a channel", turn, Location::caller());
         let deadline = has_clock().then(|| now() + 1_000_000);
-        let _ = wait(&why, deadline, &mut |_| if turn.is_claimed() { Poll::Pending } else { Poll::Ready(()) });
+        let _ = wait_out(&why, deadline, &mut |_| if turn.is_claimed() { Poll::Pending } else { Poll::Ready(()) });
     }
     while turn.is_claimed() {
         sleep(turn);
