@@ -17,6 +17,7 @@
 //! | share data for a few instructions      | [`SpinMutex`]                              |         |
 //! | do something when a scope ends         | [`defer!`]                                 |         |
 //! | plug in a scheduler                    | [`park::install`]                          |         |
+//! | build a primitive of one's own         | [`Waitable`]                               |         |
 //!
 //! Everything but the heap channels is `const`-constructible and never allocates; any number of tasks can wait on it.
 //!
@@ -67,6 +68,8 @@ mod rw_lock;
 
 mod watch;
 
+mod waitable;
+
 pub mod channel;
 
 mod defer;
@@ -79,6 +82,7 @@ pub use mutex::{Mutex, MutexGuard};
 pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use spin::{SpinMutex, SpinMutexGuard};
 pub use wait_group::{DoneOnDrop, WaitGroup};
+pub use waitable::{Waitable, Waiting};
 pub use watch::{Watch, WatchChanged, Watcher};
 
 /// Go's name for [`RwLock`].

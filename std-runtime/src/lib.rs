@@ -87,6 +87,10 @@ mod deadlock;
 
 mod wait_group;
 
+pub mod context;
+
+pub mod time;
+
 pub use greenlight_core::{
     Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, RwMutex, SpinMutex, SpinMutexGuard, Watch,
     WatchChanged, Watcher, channel, defer, park, select, select_biased,
