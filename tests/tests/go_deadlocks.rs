@@ -15,7 +15,9 @@
 use greenlight::{
     Mutex, Runtime, WaitGroup,
     channel::{bounded, never},
+    context::Context,
     go, select, sleep,
+    time::{Timer, after_func},
 };
 use greenlight_tests::nowhere;
 use std::{env, process::Command, thread, time::Duration};
@@ -24,7 +26,7 @@ use std::{env, process::Command, thread, time::Duration};
 /// alive, and comes to its end.
 type Program = (&'static str, fn(), Option<&'static str>);
 
-const PROGRAMS: [Program; 13] = [
+const PROGRAMS: [Program; 18] = [
     ("receive", || drop(never::<String>().recv()), Some("receive from a channel 0x")),
     ("send", || nowhere().send(7).unwrap(), Some("send on a channel 0x")),
     ("send_to_full", send_to_full, Some("send on a channel 0x")),
@@ -38,7 +40,49 @@ const PROGRAMS: [Program; 13] = [
     ("dropped_runtime", dropped_runtime, Some("receive from a channel 0x")),
     ("select_with_a_timeout", select_with_a_timeout, None),
     ("asleep_for_a_while", asleep_for_a_while, None),
+    ("alarms_that_are_over", alarms_that_are_over, Some("receive from a channel 0x")),
+    ("a_stopped_timer", a_stopped_timer, Some("wait for a timer 0x")),
+    ("a_context_that_nobody_ends", a_context_that_nobody_ends, Some("wait for the end of a context 0x")),
+    ("a_call_to_come", a_call_to_come, None),
+    ("a_deadline_to_come", a_deadline_to_come, None),
 ];
+
+/// The timer thread is there, and sleeps for one that was taken back long before its time; another one has gone off.
+fn alarms_that_are_over() {
+    let late = after_func(Duration::from_secs(3600), || unreachable!());
+    let (tx, rx) = bounded(0);
+    after_func(Duration::from_millis(1), move || tx.send(1).unwrap()).detach();
+    assert_eq!(rx.recv(), Ok(1));
+    sleep(Duration::from_millis(50));
+    assert!(late.stop());
+    let _ = never::<i32>().recv();
+}
+
+fn a_stopped_timer() {
+    let timer = Timer::new(Duration::from_secs(3600));
+    timer.stop();
+    timer.wait();
+}
+
+fn a_context_that_nobody_ends() {
+    let (ctx, _cancel) = Context::background().with_cancel();
+    let (child, cancel) = ctx.with_timeout(Duration::from_secs(3600));
+    cancel.cancel();
+    child.wait();
+    ctx.wait();
+}
+
+/// Nobody sleeps for it, but it will come.
+fn a_call_to_come() {
+    let (tx, rx) = bounded(0);
+    after_func(Duration::from_millis(1500), move || tx.send("called").unwrap()).detach();
+    assert_eq!(rx.recv(), Ok("called"));
+}
+
+fn a_deadline_to_come() {
+    let (ctx, _cancel) = Context::background().with_timeout(Duration::from_millis(100));
+    ctx.wait();
+}
 
 fn send_to_full() {
     let (tx, _rx) = bounded(2);

@@ -37,6 +37,14 @@ impl Instant {
         Self::now() + limit
     }
 
+    pub(crate) fn from_tick(tick: Tick) -> Self {
+        Self(tick)
+    }
+
+    pub(crate) fn tick(self) -> Tick {
+        self.0
+    }
+
     /// What a wait takes for its end: none, for [`NEVER`](Self::NEVER).
     pub(crate) fn deadline(self) -> Option<Tick> {
         Some(self.0).filter(|tick| *tick != Tick::MAX)
