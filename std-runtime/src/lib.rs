@@ -91,6 +91,13 @@ pub mod context;
 
 pub mod time;
 
+pub mod blocking;
+
+pub mod fs;
+pub mod process;
+pub mod stdin;
+
+pub use blocking::{BlockingHandle, blocking};
 pub use greenlight_core::{
     Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, RwMutex, SpinMutex, SpinMutexGuard, Watch,
     WatchChanged, Watcher, channel, defer, park, select, select_biased,

@@ -13,7 +13,7 @@
 //! | select3, what waits for ever | `receive`, `send`, `select_…`                                          |
 
 use greenlight::{
-    Mutex, Runtime, WaitGroup,
+    Mutex, Runtime, WaitGroup, blocking,
     channel::{bounded, never},
     context::Context,
     go, select, sleep,
@@ -26,7 +26,7 @@ use std::{env, process::Command, thread, time::Duration};
 /// alive, and comes to its end.
 type Program = (&'static str, fn(), Option<&'static str>);
 
-const PROGRAMS: [Program; 18] = [
+const PROGRAMS: [Program; 21] = [
     ("receive", || drop(never::<String>().recv()), Some("receive from a channel 0x")),
     ("send", || nowhere().send(7).unwrap(), Some("send on a channel 0x")),
     ("send_to_full", send_to_full, Some("send on a channel 0x")),
@@ -45,7 +45,32 @@ const PROGRAMS: [Program; 18] = [
     ("a_context_that_nobody_ends", a_context_that_nobody_ends, Some("wait for the end of a context 0x")),
     ("a_call_to_come", a_call_to_come, None),
     ("a_deadline_to_come", a_deadline_to_come, None),
+    ("after_a_blocking_call", after_a_blocking_call, Some("receive from a channel 0x")),
+    ("after_a_blocking_call_that_nobody_waits_for", after_a_long_blocking_call, Some("receive from a channel 0x")),
+    ("a_blocking_call_that_wakes", a_blocking_call_that_wakes, None),
 ];
+
+/// The thread of the call is still there, and idle.
+fn after_a_blocking_call() {
+    assert_eq!(blocking(|| 7).join().unwrap(), 7);
+    let _ = never::<i32>().recv();
+}
+
+/// Everybody else has stopped looking by then.
+fn after_a_long_blocking_call() {
+    drop(blocking(|| thread::sleep(Duration::from_millis(2000))));
+    let _ = never::<i32>().recv();
+}
+
+fn a_blocking_call_that_wakes() {
+    let (tx, rx) = bounded(0);
+    let call = blocking(move || {
+        thread::sleep(Duration::from_millis(1500));
+        tx.send("awake").unwrap();
+    });
+    assert_eq!(rx.recv(), Ok("awake"));
+    call.join().unwrap();
+}
 
 /// The timer thread is there, and sleeps for one that was taken back long before its time; another one has gone off.
 fn alarms_that_are_over() {
