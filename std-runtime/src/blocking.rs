@@ -8,28 +8,21 @@
 
 mod pool;
 
-use crate::worker;
-use greenlight_core::{
-    channel::oneshot::{self, RecvError, RecvTimeoutError, TryRecvError},
-    park::TimedOut,
-};
+use crate::{delivery::Delivery, worker};
+use greenlight_core::park::TimedOut;
 use pool::Shared;
 use std::{
-    any::Any,
-    error::Error,
     fmt,
     future::Future,
     panic::resume_unwind,
     pin::Pin,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering::*},
-    },
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
     thread,
     time::Duration,
 };
 
+pub use crate::delivery::Cancelled;
 pub use pool::{Pool, Running};
 
 /// Runs `f` on a thread where it may block, and returns at once.
@@ -94,9 +87,7 @@ where
 /// Waits for a blocking call and takes its result: by [`join`](Self::join), or as a future. Dropping it leaves the call running.
 #[must_use = "a call whose handle is dropped runs on, and its result is lost"]
 pub struct BlockingHandle<T> {
-    result: oneshot::Receiver<thread::Result<T>>,
-    /// Release after the result was delivered, Acquire by who asks.
-    finished: Arc<AtomicBool>,
+    delivery: Delivery<T>,
     /// Where it may still be waiting for a thread.
     queued: Option<(Arc<Shared>, u64)>,
 }
@@ -110,7 +101,7 @@ impl<T> BlockingHandle<T> {
     /// it started.
     #[track_caller]
     pub fn join(self) -> thread::Result<T> {
-        self.result.recv().unwrap_or_else(|RecvError| Err(never_started()))
+        self.delivery.join()
     }
 
     /// [`join`](Self::join), for `limit` at most. The result comes once: after that, joining says [`Cancelled`].
@@ -120,25 +111,17 @@ impl<T> BlockingHandle<T> {
     /// If the time is up. The handle is as it was.
     #[track_caller]
     pub fn join_timeout(&mut self, limit: Duration) -> Result<thread::Result<T>, TimedOut> {
-        match self.result.recv_timeout(limit) {
-            Ok(result) => Ok(result),
-            Err(RecvTimeoutError::Timeout) => Err(TimedOut),
-            Err(_) => Ok(Err(never_started())),
-        }
+        self.delivery.join_timeout(limit)
     }
 
     /// The result, if it is there. Never waits. It comes once: after that, joining says [`Cancelled`].
     pub fn try_join(&mut self) -> Option<thread::Result<T>> {
-        match self.result.try_recv() {
-            Ok(result) => Some(result),
-            Err(TryRecvError::Empty) => None,
-            Err(_) => Some(Err(never_started())),
-        }
+        self.delivery.try_join()
     }
 
     /// Whether the call has returned, so that [`join`](Self::join) would not wait.
     pub fn is_finished(&self) -> bool {
-        self.finished.load(Acquire)
+        self.delivery.is_finished()
     }
 
     /// Takes the call back: its closure is dropped, and never runs.
@@ -173,8 +156,7 @@ impl<T> Future for BlockingHandle<T> {
     type Output = thread::Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let result = Pin::new(&mut self.result).poll(cx);
-        result.map(|result| result.unwrap_or_else(|RecvError| Err(never_started())))
+        self.delivery.poll(cx)
     }
 }
 
@@ -183,31 +165,3 @@ impl<T> fmt::Debug for BlockingHandle<T> {
         f.debug_struct("BlockingHandle").field("is_finished", &self.is_finished()).finish_non_exhaustive()
     }
 }
-
-/// The payload that joining a call brings which never started, since its pool was shut down.
-///
-/// # Examples
-///
-/// ```
-/// use greenlight::blocking::{Cancelled, Pool};
-/// use std::time::Duration;
-///
-/// let pool = Pool::new(1);
-/// pool.shutdown(Duration::ZERO);
-/// let payload = pool.spawn(|| ()).join().unwrap_err();
-/// assert!(payload.is::<Cancelled>());
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cancelled;
-
-fn never_started() -> Box<dyn Any + Send> {
-    Box::new(Cancelled)
-}
-
-impl fmt::Display for Cancelled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a blocking call that never started")
-    }
-}
-
-impl Error for Cancelled {}

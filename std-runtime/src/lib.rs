@@ -91,11 +91,15 @@ pub mod context;
 
 pub mod time;
 
+mod delivery;
+
 pub mod blocking;
 
 pub mod fs;
 pub mod process;
 pub mod stdin;
+
+pub mod group;
 
 pub use blocking::{BlockingHandle, blocking};
 pub use greenlight_core::{

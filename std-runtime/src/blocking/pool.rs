@@ -17,12 +17,16 @@
 //! * P5  From when a thread counts as asleep until it is woken it wakes nobody.
 
 use super::BlockingHandle;
-use crate::{deadlock::HELPERS, time::Instant};
-use greenlight_core::{Waitable, channel::oneshot, park::Why};
+use crate::{
+    deadlock::HELPERS,
+    delivery::{self, Call},
+    time::Instant,
+};
+use greenlight_core::{Waitable, park::Why};
 use std::{
     collections::BTreeMap,
     fmt, mem,
-    panic::{AssertUnwindSafe, Location, catch_unwind},
+    panic::Location,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::*},
@@ -36,9 +40,6 @@ const MAX_THREADS: usize = 512;
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// An idle thread looks for a deadlock before it ends.
 const SHORTEST_KEEP_ALIVE: Duration = Duration::from_millis(20);
-
-/// Runs it and delivers its result; does not unwind.
-type Call = Box<dyn FnOnce() + Send>;
 
 struct Job {
     number: u64,
@@ -169,19 +170,9 @@ impl Pool {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let (tx, rx) = oneshot::channel();
-        let finished = Arc::new(AtomicBool::new(false));
-        let ended = finished.clone();
-        let call = Box::new(move || {
-            // A drop of what nobody wants may panic as well; the hook has reported it, and its payload is leaked.
-            let delivered = catch_unwind(AssertUnwindSafe(|| {
-                let _ = tx.send(catch_unwind(AssertUnwindSafe(f)));
-            }));
-            delivered.unwrap_or_else(mem::forget);
-            ended.store(true, Release);
-        });
+        let (call, delivery) = delivery::pack(f);
         let number = self.shared.give(call, Location::caller());
-        BlockingHandle { result: rx, finished, queued: number.map(|number| (self.shared.clone(), number)) }
+        BlockingHandle { delivery, queued: number.map(|number| (self.shared.clone(), number)) }
     }
 
     /// From now on at most so many threads. Those above the limit end when they are through with their calls.
