@@ -48,7 +48,7 @@ use std::{
     error::Error,
     fmt,
     future::Future,
-    panic::Location,
+    panic::{Location, RefUnwindSafe, UnwindSafe},
     pin::Pin,
     sync::Arc,
     task::{Context as Cx, Poll},
@@ -263,6 +263,7 @@ impl Context {
         self.node.as_ref().map(|node| node.deadline).filter(|when| *when != Instant::NEVER)
     }
 
+    #[inline]
     fn end(&self) -> Option<&End> {
         self.node.as_ref()?.end()
     }
@@ -346,6 +347,12 @@ impl Context {
         AfterFunc::new(self.node.clone(), f)
     }
 }
+
+// Whatever panics in the middle, a context is open or has ended.
+impl UnwindSafe for Context {}
+impl RefUnwindSafe for Context {}
+impl UnwindSafe for Cancel {}
+impl RefUnwindSafe for Cancel {}
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

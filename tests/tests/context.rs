@@ -328,7 +328,7 @@ fn a_waker_that_panics_keeps_nobody_from_hearing() {
     let waker = Waker::from(Arc::new(Panics));
     let mut done = Box::pin(ctx.done());
     assert_eq!(done.as_mut().poll(&mut std::task::Context::from_waker(&waker)), Poll::Pending);
-    let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| cancel.cancel())).unwrap_err();
+    let told = std::panic::catch_unwind(|| cancel.cancel()).unwrap_err();
     assert_eq!(told.downcast_ref(), Some(&"a foreign waker"));
     assert!(cancelled(&child));
     assert_eq!(rx.recv(), Ok(()));

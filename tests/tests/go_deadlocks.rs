@@ -26,7 +26,7 @@ use std::{env, process::Command, thread, time::Duration};
 /// alive, and comes to its end.
 type Program = (&'static str, fn(), Option<&'static str>);
 
-const PROGRAMS: [Program; 21] = [
+const PROGRAMS: [Program; 22] = [
     ("receive", || drop(never::<String>().recv()), Some("receive from a channel 0x")),
     ("send", || nowhere().send(7).unwrap(), Some("send on a channel 0x")),
     ("send_to_full", send_to_full, Some("send on a channel 0x")),
@@ -48,7 +48,31 @@ const PROGRAMS: [Program; 21] = [
     ("after_a_blocking_call", after_a_blocking_call, Some("receive from a channel 0x")),
     ("after_a_blocking_call_that_nobody_waits_for", after_a_long_blocking_call, Some("receive from a channel 0x")),
     ("a_blocking_call_that_wakes", a_blocking_call_that_wakes, None),
+    ("helpers_come_and_go", helpers_come_and_go, None),
 ];
+
+/// Most of the time nobody is awake, and the next to act is a timer, a context, or the thread of a blocking call, which ends
+/// soon after.
+fn helpers_come_and_go() {
+    blocking::global().set_keep_alive(Duration::ZERO); // as short as can be
+    for round in 0..40 {
+        let pause = Duration::from_millis(round * 7 % 31);
+        let (tx, rx) = bounded(0);
+        let called = tx.clone();
+        after_func(pause, move || called.send(1).unwrap()).detach();
+        let (ctx, _cancel) = Context::background().with_timeout(pause);
+        go(move || {
+            ctx.wait();
+            drop(blocking(move || {
+                thread::sleep(pause);
+                tx.send(2).unwrap();
+            }));
+        });
+        // Set and taken back, so that the timer thread sleeps for nothing at times.
+        drop(after_func(Duration::from_secs(3600), || unreachable!()));
+        assert_eq!(rx.iter().sum::<i32>(), 3);
+    }
+}
 
 /// The thread of the call is still there, and idle.
 fn after_a_blocking_call() {

@@ -26,7 +26,7 @@ use greenlight_core::{Waitable, park::Why};
 use std::{
     collections::BTreeMap,
     fmt, mem,
-    panic::Location,
+    panic::{Location, RefUnwindSafe, UnwindSafe},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::*},
@@ -77,7 +77,10 @@ struct Idler {
     thread: Thread,
     /// What it was woken for (P1); still none if it is to end.
     job: Mutex<Option<Job>>,
-    /// Release after `job` was filled, Acquire by the thread; the lock of the pool orders the rest.
+    /// | operation | order   | pairs with | so that                                                      |
+    /// |-----------|---------|------------|--------------------------------------------------------------|
+    /// | wake      | Release | look       | nothing that matters: `job` is behind its own lock, and what |
+    /// | look      | Acquire | wake       | the thread does then begins with the lock of the pool        |
     woken: AtomicBool,
 }
 
@@ -248,6 +251,10 @@ impl Drop for Pool {
         state.dismiss_idlers();
     }
 }
+
+// No code of the program runs in the middle of a change (P3).
+impl UnwindSafe for Pool {}
+impl RefUnwindSafe for Pool {}
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

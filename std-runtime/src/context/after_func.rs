@@ -17,7 +17,7 @@ use std::{
 #[must_use = "dropped, it takes the call back: `detach` it, or keep it"]
 pub struct AfterFunc {
     place: Option<(Arc<Node>, Place)>,
-    /// What `stop` answers once, where there is no place: true if the context never ends.
+    /// What `stop` answers once, where there is no place: true if the context never ends. Relaxed: one swap, nothing else.
     never: AtomicBool,
 }
 

@@ -93,6 +93,7 @@ impl Node {
     }
 
     /// Its end, if it has come: one load.
+    #[inline]
     pub(super) fn end(&self) -> Option<&End> {
         self.end.get()
     }

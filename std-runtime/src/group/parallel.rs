@@ -43,7 +43,8 @@ const LARGEST_BATCH: usize = 1024;
 ///
 /// # Cost
 ///
-/// A green thread for each worker but one. A lock for each batch of items; see [`Parallel::chunk`].
+/// A green thread for each worker but one. A lock and a buffer for each batch of items; see [`Parallel::chunk`]. If a call takes
+/// but a few nanoseconds, loop over `slice.chunks(4096)`, and over the items inside.
 ///
 /// # Examples
 ///
@@ -167,7 +168,9 @@ impl Parallel {
         });
         let mut done = done.into_inner();
         done.sort_unstable_by_key(|(number, _)| *number);
-        done.into_iter().flat_map(|(_, results)| results).collect()
+        let mut all = Vec::with_capacity(done.iter().map(|(_, results)| results.len()).sum());
+        done.into_iter().for_each(|(_, mut results)| all.append(&mut results));
+        all
     }
 
     /// Calls `f` with numbered batches, until there are none.

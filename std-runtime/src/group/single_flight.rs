@@ -7,9 +7,10 @@
 //!
 //! * F1  A flight is unlisted, by its leader and before it is delivered, if it is still the one that is listed under its key:
 //!   who comes later begins anew, and who follows it gets what its leader got.
-//! * F2  Keys and values are the program's: their code runs under a sleeping lock, or none.
+//! * F2  The lock of the list is one that does not wait in our sense: so the delivery cannot be torn away half-way. Keys are hashed,
+//!   compared and cloned under it; nothing else of the program's runs there.
 
-use greenlight_core::{Mutex, Waitable, Waiting, park::Why};
+use greenlight_core::{Waitable, Waiting, park::Why};
 use std::{
     any::Any,
     collections::{HashMap, hash_map::Entry},
@@ -19,7 +20,7 @@ use std::{
     panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
     pin::Pin,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering::*},
     },
     task::{Context, Poll},
@@ -53,7 +54,14 @@ use std::{
 /// assert!(READS.load(Relaxed) <= 10); // once, if all ten asked within five milliseconds
 /// ```
 pub struct SingleFlight<K, V> {
-    flights: Arc<Mutex<HashMap<K, Arc<Call<V>>>>>,
+    flights: Arc<Flights<K, V>>,
+}
+
+type Flights<K, V> = Mutex<HashMap<K, Arc<Call<V>>>>;
+
+fn lock<K, V>(flights: &Flights<K, V>) -> MutexGuard<'_, HashMap<K, Arc<Call<V>>>> {
+    // A key's code may panic; the map is as it was before, or after.
+    flights.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A call under way, or over.
@@ -62,7 +70,7 @@ struct Call<V> {
     outcome: OnceLock<Result<V, String>>,
     /// The line of those who wait for `outcome`.
     waiters: Waitable<()>,
-    /// Relaxed: counted under the lock of the list.
+    /// Relaxed throughout: counted under the lock of the list, and read behind that lock, or behind `outcome`.
     followers: AtomicUsize,
 }
 
@@ -75,7 +83,8 @@ impl<K: Hash + Eq + Clone, V: Clone> SingleFlight<K, V> {
     /// What `f` returns, or what another one's call under the same key returns that is under way. True beside it if the value
     /// went to more than one.
     ///
-    /// `f` must not ask for its own key: that would wait for itself.
+    /// `f` must not ask for its own key: that would wait for itself. A key is a plain value: its `Hash`, `Eq` and `Clone` must
+    /// not wait.
     ///
     /// # Panics
     ///
@@ -127,12 +136,13 @@ impl<K: Hash + Eq + Clone, V: Clone> SingleFlight<K, V> {
 
     /// Who asks for `key` from here on begins a call anew, though one is under way. Those who wait for that one get its value.
     pub fn forget(&self, key: &K) {
-        self.flights.lock().remove(key);
+        // Dropped without the lock.
+        let _forgotten = lock(&self.flights).remove_entry(key);
     }
 
     /// The call to make, listed; or the one to follow.
     fn board(&self, key: &K) -> Result<Arc<Call<V>>, Flight<V>> {
-        match self.flights.lock().entry(key.clone()) {
+        match lock(&self.flights).entry(key.clone()) {
             Entry::Occupied(there) => {
                 let call = there.get().clone();
                 call.followers.fetch_add(1, Relaxed);
@@ -164,7 +174,7 @@ impl<K: Hash + Eq + Clone, V: Clone> SingleFlight<K, V> {
 
 /// Delivers the outcome of a call (F1).
 struct Landing<'a, K: Hash + Eq, V> {
-    flights: &'a Mutex<HashMap<K, Arc<Call<V>>>>,
+    flights: &'a Flights<K, V>,
     key: &'a K,
     call: &'a Arc<Call<V>>,
     armed: bool,
@@ -181,11 +191,11 @@ impl<K: Hash + Eq, V> Landing<'_, K, V> {
     }
 
     fn deliver(&self, outcome: Result<V, String>) {
-        let mut flights = self.flights.lock();
-        if flights.get(self.key).is_some_and(|listed| Arc::ptr_eq(listed, self.call)) {
-            flights.remove(self.key);
-        }
+        let mut flights = lock(self.flights);
+        let mine = flights.get(self.key).is_some_and(|listed| Arc::ptr_eq(listed, self.call));
+        let unlisted = if mine { flights.remove_entry(self.key) } else { None };
         drop(flights);
+        drop(unlisted);
         let _ = self.call.outcome.set(outcome);
         self.call.waiters.change(|()| ());
     }

@@ -19,7 +19,8 @@ use std::{
 ///
 /// # Panics
 ///
-/// If the timer thread cannot be started. A panic of `f` is reported by the hook, like that of any green thread.
+/// If the timer thread cannot be started. A panic of `f` is reported by the hook, like that of any green thread; and so it is
+/// if there is no memory for its stack when the time has come, and the call cannot be made.
 ///
 /// # Cost
 ///

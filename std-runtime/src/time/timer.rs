@@ -5,7 +5,11 @@ use super::{
     bell::{Bell, MissedTicks, State, TimerWait, nanos},
 };
 use greenlight_core::park::TimedOut;
-use std::{fmt, panic::Location, time::Duration};
+use std::{
+    fmt,
+    panic::{Location, RefUnwindSafe, UnwindSafe},
+    time::Duration,
+};
 
 /// Goes off once, for one who waits; it can be stopped, and set again, by anybody who shares it. Go's `time.Timer`.
 ///
@@ -108,6 +112,12 @@ impl Timer {
         self.bell.wait_async()
     }
 }
+
+// No code of the program runs in the middle of a change.
+impl UnwindSafe for Timer {}
+impl RefUnwindSafe for Timer {}
+impl UnwindSafe for Ticker {}
+impl RefUnwindSafe for Ticker {}
 
 impl fmt::Debug for Timer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
