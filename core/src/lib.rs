@@ -17,6 +17,7 @@
 //! | share data for a few instructions      | [`SpinMutex`], [`TicketMutex`]             |         |
 //! | do something when a scope ends         | [`defer!`]                                 |         |
 //! | plug in a scheduler                    | [`park::install`]                          |         |
+//! | build a primitive of one's own         | [`Waitable`]                               |         |
 //!
 //! Everything but the heap channels is `const`-constructible and never allocates; any number of tasks can wait on it.
 //!
@@ -74,6 +75,8 @@ pub mod raw;
 
 mod watch;
 
+mod waitable;
+
 pub mod channel;
 
 mod defer;
@@ -89,6 +92,7 @@ pub use poison::{Poison, Poisoned};
 pub use rw_lock::{RwLock, RwLockReadFuture, RwLockReadGuard, RwLockWriteFuture, RwLockWriteGuard};
 pub use spin::{SpinMutex, SpinMutexGuard, TicketMutex, TicketMutexGuard};
 pub use wait_group::{DoneOnDrop, WaitGroup, WaitGroupFuture, WaitToken, WaitTokens};
+pub use waitable::{Waitable, Waiting};
 pub use watch::{Watch, WatchChanged, Watcher};
 
 /// Go's name for [`RwLock`].

@@ -5,7 +5,10 @@
 //!
 //! ```text
 //!   threads of the process   =   workers asleep, without a timer   +   OS threads asleep in a wait of ours, without a limit
+//!                                                                   +   helpers asleep, without anything to do
 //! ```
+//!
+//! Helpers are the runtime's own threads beside the workers: the one that fires timers, those that run blocking calls.
 //!
 //! If the two sides are equal, nobody is left who could wake anybody: other threads of the program, a signal handler's
 //! thread, a thread in a system call would all be on the left side only.
@@ -31,18 +34,68 @@ use std::{
     io::Write as _,
     sync::{
         OnceLock,
-        atomic::{AtomicBool, Ordering::*},
+        atomic::{AtomicBool, AtomicUsize, Ordering::*},
     },
+    thread,
+    time::{Duration, Instant},
 };
 
 /// The exit code of a program that ends so: Go's.
 const EXIT_CODE: i32 = 2;
+
+/// How long a helper sleeps before it looks again whether anybody is left, at first and at last.
+const FIRST_NAP: Duration = Duration::from_millis(10);
+const LAST_NAP: Duration = Duration::from_millis(640);
+
+/// The helpers that sleep until somebody brings them work. SeqCst throughout: D1 and D2.
+pub(crate) struct Helpers {
+    asleep: AtomicUsize,
+    wakes: AtomicUsize,
+}
+
+pub(crate) static HELPERS: Helpers = Helpers { asleep: AtomicUsize::new(0), wakes: AtomicUsize::new(0) };
+
+impl Helpers {
+    /// A helper has nothing to do from here on.
+    pub(crate) fn falls_asleep(&self) {
+        self.asleep.fetch_add(1, SeqCst);
+    }
+
+    /// A helper gets work, by the caller (D1), who does not sleep before this is said (D2).
+    pub(crate) fn is_woken(&self) {
+        self.asleep.fetch_sub(1, SeqCst);
+        self.wakes.fetch_add(1, SeqCst);
+    }
+
+    /// A helper wakes by itself, to end, or to find that there is nothing to do.
+    pub(crate) fn rises(&self) {
+        self.asleep.fetch_sub(1, SeqCst);
+    }
+
+    /// The sleep of a helper, which counts as asleep: while `idle` says so, and for `limit` at most. Who changes what
+    /// `idle` looks at unparks the thread (D3).
+    pub(crate) fn sleep(&self, limit: Option<Duration>, idle: impl Fn() -> bool) {
+        let start = Instant::now();
+        let park = |nap: Duration| {
+            let left = limit.map_or(nap, |limit| nap.min(limit.saturating_sub(start.elapsed())));
+            thread::park_timeout(left);
+            idle() && limit.is_none_or(|limit| start.elapsed() < limit)
+        };
+        let mut nap = FIRST_NAP;
+        while park(nap) {
+            // After the last look it only sleeps.
+            nap = if nap <= LAST_NAP && look() { nap * 2 } else { Duration::MAX };
+        }
+    }
+}
 
 #[derive(PartialEq, Eq)]
 struct Picture {
     threads: usize,
     workers_asleep: usize,
     worker_wakes: usize,
+    helpers_asleep: usize,
+    helper_wakes: usize,
     os_threads: Census,
 }
 
@@ -52,16 +105,18 @@ impl Picture {
         let threads = count_threads()?;
         let os_threads = census();
         let worker_wakes = WAKES.load(SeqCst);
+        let helper_wakes = HELPERS.wakes.load(SeqCst);
+        let helpers_asleep = HELPERS.asleep.load(SeqCst);
         let (mut workers_asleep, mut all) = (0, true);
         for_each_worker(|worker| match worker.is_asleep() {
             true => workers_asleep += 1,
             false => all &= worker.ended.load(SeqCst),
         });
-        all.then_some(Self { threads, workers_asleep, worker_wakes, os_threads })
+        all.then_some(Self { threads, workers_asleep, worker_wakes, helpers_asleep, helper_wakes, os_threads })
     }
 
     fn nobody_is_left(&self) -> bool {
-        self.threads == self.workers_asleep + self.os_threads.asleep
+        self.threads == self.workers_asleep + self.helpers_asleep + self.os_threads.asleep
     }
 }
 

@@ -104,7 +104,22 @@ mod shutdown;
 
 mod wait_group;
 
+pub mod context;
+
+pub mod time;
+
+mod delivery;
+
+pub mod blocking;
+
+pub mod fs;
+pub mod process;
+pub mod stdin;
+
+pub mod group;
+
 pub use block_on::block_on;
+pub use blocking::{BlockingHandle, blocking};
 pub use greenlight_core::{
     Mutex, MutexGuard, MutexLockFuture, Poison, PoisonGuard, Poisoned, RwLock, RwLockReadFuture, RwLockReadGuard,
     RwLockWriteFuture, RwLockWriteGuard, RwMutex, SpinMutex, SpinMutexGuard, TicketMutex, TicketMutexGuard,

@@ -13,10 +13,12 @@
 //! | select3, what waits for ever | `receive`, `send`, `select_…`                                          |
 
 use greenlight::{
-    Mutex, Runtime, WaitGroup,
+    Mutex, Runtime, WaitGroup, blocking,
     channel::{bounded, never},
+    context::Context,
     go, select, sleep,
     task::Builder,
+    time::{Timer, after_func},
 };
 use greenlight_tests::{nowhere, program as program_at};
 use std::{env, future::pending, thread, time::Duration};
@@ -25,7 +27,7 @@ use std::{env, future::pending, thread, time::Duration};
 /// alive, and comes to its end.
 type Program = (&'static str, fn(), Option<&'static str>);
 
-const PROGRAMS: [Program; 14] = [
+const PROGRAMS: [Program; 23] = [
     ("receive", || drop(never::<String>().recv()), Some("receive from a channel 0x")),
     ("send", || nowhere().send(7).unwrap(), Some("send on a channel 0x")),
     ("send_to_full", send_to_full, Some("send on a channel 0x")),
@@ -40,7 +42,98 @@ const PROGRAMS: [Program; 14] = [
     ("named", named, Some("join a green thread at")),
     ("select_with_a_timeout", select_with_a_timeout, None),
     ("asleep_for_a_while", asleep_for_a_while, None),
+    ("alarms_that_are_over", alarms_that_are_over, Some("receive from a channel 0x")),
+    ("a_stopped_timer", a_stopped_timer, Some("wait for a timer 0x")),
+    ("a_context_that_nobody_ends", a_context_that_nobody_ends, Some("wait for the end of a context 0x")),
+    ("a_call_to_come", a_call_to_come, None),
+    ("a_deadline_to_come", a_deadline_to_come, None),
+    ("after_a_blocking_call", after_a_blocking_call, Some("receive from a channel 0x")),
+    ("after_a_blocking_call_that_nobody_waits_for", after_a_long_blocking_call, Some("receive from a channel 0x")),
+    ("a_blocking_call_that_wakes", a_blocking_call_that_wakes, None),
+    ("helpers_come_and_go", helpers_come_and_go, None),
 ];
+
+/// Most of the time nobody is awake, and the next to act is a timer, a context, or the thread of a blocking call, which ends
+/// soon after.
+fn helpers_come_and_go() {
+    blocking::global().set_keep_alive(Duration::ZERO); // as short as can be
+    for round in 0..40 {
+        let pause = Duration::from_millis(round * 7 % 31);
+        let (tx, rx) = bounded(0);
+        let called = tx.clone();
+        after_func(pause, move || called.send(1).unwrap()).detach();
+        let (ctx, _cancel) = Context::background().with_timeout(pause);
+        go(move || {
+            ctx.wait();
+            drop(blocking(move || {
+                thread::sleep(pause);
+                tx.send(2).unwrap();
+            }));
+        });
+        // Set and taken back, so that the timer thread sleeps for nothing at times.
+        drop(after_func(Duration::from_secs(3600), || unreachable!()));
+        assert_eq!(rx.iter().sum::<i32>(), 3);
+    }
+}
+
+/// The thread of the call is still there, and idle.
+fn after_a_blocking_call() {
+    assert_eq!(blocking(|| 7).join().unwrap(), 7);
+    let _ = never::<i32>().recv();
+}
+
+/// Everybody else has stopped looking by then.
+fn after_a_long_blocking_call() {
+    drop(blocking(|| thread::sleep(Duration::from_millis(2000))));
+    let _ = never::<i32>().recv();
+}
+
+fn a_blocking_call_that_wakes() {
+    let (tx, rx) = bounded(0);
+    let call = blocking(move || {
+        thread::sleep(Duration::from_millis(1500));
+        tx.send("awake").unwrap();
+    });
+    assert_eq!(rx.recv(), Ok("awake"));
+    call.join().unwrap();
+}
+
+/// The timer thread is there, and sleeps for one that was taken back long before its time; another one has gone off.
+fn alarms_that_are_over() {
+    let late = after_func(Duration::from_secs(3600), || unreachable!());
+    let (tx, rx) = bounded(0);
+    after_func(Duration::from_millis(1), move || tx.send(1).unwrap()).detach();
+    assert_eq!(rx.recv(), Ok(1));
+    sleep(Duration::from_millis(50));
+    assert!(late.stop());
+    let _ = never::<i32>().recv();
+}
+
+fn a_stopped_timer() {
+    let timer = Timer::new(Duration::from_secs(3600));
+    timer.stop();
+    timer.wait();
+}
+
+fn a_context_that_nobody_ends() {
+    let (ctx, _cancel) = Context::background().with_cancel();
+    let (child, cancel) = ctx.with_timeout(Duration::from_secs(3600));
+    cancel.cancel();
+    child.wait();
+    ctx.wait();
+}
+
+/// Nobody sleeps for it, but it will come.
+fn a_call_to_come() {
+    let (tx, rx) = bounded(0);
+    after_func(Duration::from_millis(1500), move || tx.send("called").unwrap()).detach();
+    assert_eq!(rx.recv(), Ok("called"));
+}
+
+fn a_deadline_to_come() {
+    let (ctx, _cancel) = Context::background().with_timeout(Duration::from_millis(100));
+    ctx.wait();
+}
 
 fn send_to_full() {
     let (tx, _rx) = bounded(2);
