@@ -1,12 +1,9 @@
-//! Every channel library behind one trait, each used as its documentation shows; and the two ways to run tasks.
+//! Every channel library behind one trait, each used as its documentation shows.
 //!
 //! Everything is generic and inlined: a cell measures the library, not a virtual call.
 
-use greenlight::{Runtime, WaitGroup, channel as ours};
-use std::{
-    sync::{Arc, Barrier, LazyLock, mpsc},
-    thread,
-};
+use greenlight::channel as ours;
+use std::sync::mpsc;
 
 /// A library's channels of `T`. Values that cannot be sent or received mean a broken workload, so `send` panics.
 pub(crate) trait Peer: 'static {
@@ -272,80 +269,5 @@ impl Peer for Std {
     #[inline]
     fn try_recv<T: Send + 'static>(rx: &Self::Rx<T>) -> Option<T> {
         rx.try_recv().ok()
-    }
-}
-
-/// How the producers and consumers of a workload run.
-pub(crate) trait Tasks: 'static {
-    /// Where they meet before the clock starts.
-    type Gate: Clone + Send + 'static;
-    type Handle<R: Send + 'static>;
-
-    /// Runs the whole workload where it belongs.
-    fn host<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R;
-    fn gate(tasks: usize) -> Self::Gate;
-    fn pass(gate: &Self::Gate);
-    fn spawn<R: Send + 'static>(task: impl FnOnce() -> R + Send + 'static) -> Self::Handle<R>;
-    /// A panic of the task goes on here.
-    fn join<R: Send + 'static>(handle: Self::Handle<R>) -> R;
-}
-
-pub(crate) struct OsThreads;
-
-impl Tasks for OsThreads {
-    type Gate = Arc<Barrier>;
-    type Handle<R: Send + 'static> = thread::JoinHandle<R>;
-
-    fn host<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
-        work()
-    }
-
-    fn gate(tasks: usize) -> Self::Gate {
-        Arc::new(Barrier::new(tasks))
-    }
-
-    fn pass(gate: &Self::Gate) {
-        gate.wait();
-    }
-
-    fn spawn<R: Send + 'static>(task: impl FnOnce() -> R + Send + 'static) -> Self::Handle<R> {
-        thread::spawn(task)
-    }
-
-    fn join<R: Send + 'static>(handle: Self::Handle<R>) -> R {
-        handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    }
-}
-
-/// Green threads of a runtime with two workers.
-pub(crate) struct GreenThreads;
-
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::builder().workers(2).build().expect("a runtime"));
-
-impl Tasks for GreenThreads {
-    type Gate = WaitGroup;
-    type Handle<R: Send + 'static> = greenlight::JoinHandle<R>;
-
-    fn host<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
-        RUNTIME.run(work)
-    }
-
-    fn gate(tasks: usize) -> Self::Gate {
-        let gate = WaitGroup::new();
-        gate.add(tasks);
-        gate
-    }
-
-    fn pass(gate: &Self::Gate) {
-        gate.done();
-        gate.wait();
-    }
-
-    fn spawn<R: Send + 'static>(task: impl FnOnce() -> R + Send + 'static) -> Self::Handle<R> {
-        greenlight::go(task)
-    }
-
-    fn join<R: Send + 'static>(handle: Self::Handle<R>) -> R {
-        handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }

@@ -1,20 +1,10 @@
 //! What is measured: each workload once, generic over library, kind of task and value.
 //!
-//! The clock starts when the first task leaves the common gate and stops when the last one is done: making threads, and
-//! ending them, is no part of it. Every workload knows what must arrive, and panics if anything else does.
+//! Every workload knows what must arrive, and panics if anything else does.
 
-use crate::peers::{
-    AsyncChannel, Crossbeam, Flume, GreenThreads, Greenlight, Kanal, OsThreads, Peer, Std, Strict, Tasks,
-};
-use std::{
-    hint::black_box,
-    time::{Duration, Instant},
-};
-
-pub(crate) struct Workload {
-    pub(crate) name: &'static str,
-    pub(crate) shape: Shape,
-}
+use crate::peers::{AsyncChannel, Crossbeam, Flume, Greenlight, Kanal, Peer, Std, Strict};
+use greenlight_benches::{Column, GreenThreads, OsThreads, Tasks, Team, Whose, Workload, now};
+use std::{hint::black_box, time::Duration};
 
 #[derive(Clone, Copy)]
 pub(crate) enum Shape {
@@ -30,15 +20,25 @@ pub(crate) enum Shape {
 
 use Shape::*;
 
-const fn pipe(name: &'static str, producers: usize, consumers: usize, capacity: Option<usize>) -> Workload {
-    Workload { name, shape: Pipe { producers, consumers, capacity } }
+/// `most` is what an unbounded channel may have to hold.
+const fn row(name: &'static str, shape: Shape) -> Workload<Shape> {
+    let most = match shape {
+        Pair { .. } | TryEmpty => 1 << 24,
+        Pipe { producers: 100, .. } => 1 << 17,
+        Pipe { .. } | Select { .. } => 1 << 20,
+    };
+    Workload { name, shape, least: 1_024, most }
 }
 
-pub(crate) const WORKLOADS: &[Workload] = &[
-    Workload { name: "pair, capacity 1", shape: Pair { burst: 1, capacity: Some(1) } },
-    Workload { name: "pair, capacity 128", shape: Pair { burst: 128, capacity: Some(128) } },
-    Workload { name: "pair, unbounded", shape: Pair { burst: 128, capacity: None } },
-    Workload { name: "try_recv, empty", shape: TryEmpty },
+const fn pipe(name: &'static str, producers: usize, consumers: usize, capacity: Option<usize>) -> Workload<Shape> {
+    row(name, Pipe { producers, consumers, capacity })
+}
+
+pub(crate) const WORKLOADS: &[Workload<Shape>] = &[
+    row("pair, capacity 1", Pair { burst: 1, capacity: Some(1) }),
+    row("pair, capacity 128", Pair { burst: 128, capacity: Some(128) }),
+    row("pair, unbounded", Pair { burst: 128, capacity: None }),
+    row("try_recv, empty", TryEmpty),
     pipe("1:1, capacity 0", 1, 1, Some(0)),
     pipe("1:1, capacity 1", 1, 1, Some(1)),
     pipe("1:1, capacity 128", 1, 1, Some(128)),
@@ -55,49 +55,18 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     pipe("100:100, capacity 1", 100, 100, Some(1)),
     pipe("100:100, capacity 128", 100, 100, Some(128)),
     pipe("100:100, unbounded", 100, 100, None),
-    Workload { name: "select of 2, capacity 0", shape: Select { channels: 2, capacity: Some(0) } },
-    Workload { name: "select of 2, capacity 128", shape: Select { channels: 2, capacity: Some(128) } },
-    Workload { name: "select of 8, capacity 0", shape: Select { channels: 8, capacity: Some(0) } },
-    Workload { name: "select of 8, capacity 128", shape: Select { channels: 8, capacity: Some(128) } },
+    row("select of 2, capacity 0", Select { channels: 2, capacity: Some(0) }),
+    row("select of 2, capacity 128", Select { channels: 2, capacity: Some(128) }),
+    row("select of 8, capacity 0", Select { channels: 8, capacity: Some(0) }),
+    row("select of 8, capacity 128", Select { channels: 8, capacity: Some(128) }),
 ];
 
-impl Workload {
-    /// The fewest messages that a run may have.
-    pub(crate) const LEAST: usize = 1_024;
-
-    /// The most: what an unbounded channel may have to hold.
-    pub(crate) fn most(&self) -> usize {
-        match self.shape {
-            Pair { .. } | TryEmpty => 1 << 24,
-            Pipe { producers: 100, .. } => 1 << 17,
-            Pipe { .. } | Select { .. } => 1 << 20,
-        }
-    }
-}
-
-pub(crate) struct Column {
-    pub(crate) name: &'static str,
-    pub(crate) whose: Whose,
-    /// Runs a shape with so many messages. None if this column has no such thing.
-    pub(crate) run: fn(&Shape, usize) -> Option<Duration>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Whose {
-    Ours,
-    /// Ours, on green threads.
-    OursGreen,
-    /// Ours, beside the competition.
-    OursStrict,
-    Peers,
-}
-
-pub(crate) fn columns<V: Value>() -> [Column; 8] {
+pub(crate) fn columns<V: Value>() -> [Column<Shape>; 8] {
     use Whose::*;
     [
         Column { name: "greenlight, OS threads", whose: Ours, run: run::<Greenlight, OsThreads, V> },
         Column { name: "greenlight, green threads", whose: OursGreen, run: run::<Greenlight, GreenThreads, V> },
-        Column { name: "strict, OS threads", whose: OursStrict, run: run::<Strict, OsThreads, V> },
+        Column { name: "strict, OS threads", whose: OursBeside, run: run::<Strict, OsThreads, V> },
         Column { name: "crossbeam", whose: Peers, run: run::<Crossbeam, OsThreads, V> },
         Column { name: "flume", whose: Peers, run: run::<Flume, OsThreads, V> },
         Column { name: "kanal", whose: Peers, run: run::<Kanal, OsThreads, V> },
@@ -172,22 +141,22 @@ fn run<P: Peer, K: Tasks, V: Value>(shape: &Shape, messages: usize) -> Option<Du
 fn pair<P: Peer, V: Value>(burst: usize, capacity: Option<usize>, messages: usize) -> Option<Duration> {
     let (tx, rx) = P::channel::<V>(capacity)?;
     let mut received = Tally::default();
-    let start = Instant::now();
+    let start = now();
     for first in (0..messages).step_by(burst) {
         let numbers = first..messages.min(first + burst);
         numbers.clone().for_each(|number| P::send(&tx, V::new(number as u64)));
         numbers.for_each(|_| received.add(P::recv(&rx).expect("just sent").number()));
     }
-    let elapsed = start.elapsed();
+    let elapsed = now() - start;
     assert_eq!(received, Tally::below(messages));
     Some(elapsed)
 }
 
 fn try_empty<P: Peer, V: Value>(messages: usize) -> Option<Duration> {
     let (_tx, rx) = P::channel::<V>(Some(128))?;
-    let start = Instant::now();
+    let start = now();
     (0..messages).for_each(|_| assert!(black_box(P::try_recv(&rx)).is_none()));
-    Some(start.elapsed())
+    Some(now() - start)
 }
 
 fn pipeline<P: Peer, K: Tasks, V: Value>(
@@ -199,7 +168,7 @@ fn pipeline<P: Peer, K: Tasks, V: Value>(
         return None;
     }
     let (tx, rx) = P::channel::<V>(capacity)?;
-    let mut team = Team::<K>::new(producers + consumers);
+    let mut team = Team::<K, _>::new(producers + consumers);
     let mut receivers: Vec<_> = (1..consumers).map(|_| P::share(&rx)).collect();
     receivers.push(rx);
     for rx in receivers {
@@ -216,14 +185,14 @@ fn pipeline<P: Peer, K: Tasks, V: Value>(
         team.start(move || produce::<P, V>(&tx, producer, producers, messages));
     }
     drop(tx);
-    Some(team.finish(messages))
+    Some(finish(team, messages))
 }
 
 fn select<P: Peer, K: Tasks, V: Value>(channels: usize, capacity: Option<usize>, messages: usize) -> Option<Duration> {
     if !P::SELECTS {
         return None;
     }
-    let mut team = Team::<K>::new(channels + 1);
+    let mut team = Team::<K, _>::new(channels + 1);
     let (txs, rxs): (Vec<_>, Vec<_>) = (0..channels).map(|_| P::channel::<V>(capacity)).collect::<Option<_>>()?;
     for (producer, tx) in txs.iter().enumerate() {
         let tx = tx.clone();
@@ -235,7 +204,7 @@ fn select<P: Peer, K: Tasks, V: Value>(channels: usize, capacity: Option<usize>,
         drop(txs); // not before: a select finds a closed channel ready at once
         received
     });
-    Some(team.finish(messages))
+    Some(finish(team, messages))
 }
 
 /// Sends this producer's share of the numbers below `messages`.
@@ -244,45 +213,14 @@ fn produce<P: Peer, V: Value>(tx: &P::Tx<V>, producer: usize, producers: usize, 
     Tally::default()
 }
 
-/// The tasks of one run.
-struct Team<K: Tasks> {
-    gate: K::Gate,
-    tasks: Vec<K::Handle<Part>>,
-}
-
-/// What a task did, from the gate on.
-struct Part {
-    start: Instant,
-    end: Instant,
-    received: Tally,
-}
-
-impl<K: Tasks> Team<K> {
-    fn new(tasks: usize) -> Self {
-        Self { gate: K::gate(tasks), tasks: Vec::with_capacity(tasks) }
+/// Panics unless the tasks together received the numbers below `messages`.
+fn finish<K: Tasks>(team: Team<K, Tally>, messages: usize) -> Duration {
+    let (elapsed, parts) = team.finish();
+    let mut received = Tally::default();
+    for part in parts {
+        received.count += part.count;
+        received.sum += part.sum;
     }
-
-    fn start(&mut self, task: impl FnOnce() -> Tally + Send + 'static) {
-        let gate = self.gate.clone();
-        self.tasks.push(K::spawn(move || {
-            K::pass(&gate);
-            let start = Instant::now();
-            let received = task();
-            Part { start, end: Instant::now(), received }
-        }));
-    }
-
-    /// From the first start to the last end. Panics unless the tasks together received the numbers below `messages`.
-    fn finish(self, messages: usize) -> Duration {
-        let parts: Vec<_> = self.tasks.into_iter().map(K::join).collect();
-        let mut received = Tally::default();
-        for part in &parts {
-            received.count += part.received.count;
-            received.sum += part.received.sum;
-        }
-        assert_eq!(received, Tally::below(messages), "every message arrives once");
-        let start = parts.iter().map(|part| part.start).min().expect("a task");
-        let end = parts.iter().map(|part| part.end).max().expect("a task");
-        end - start
-    }
+    assert_eq!(received, Tally::below(messages), "every message arrives once");
+    elapsed
 }

@@ -1,25 +1,23 @@
 //! The table.
 
-use crate::workloads::{Column, Whose::*};
+use crate::{Column, Whose::*, clock, measure::Row};
 use std::{fs, thread};
 
-/// For each column the ns per message of its rounds; none where the peer has no such thing.
-pub(crate) type Row = Vec<Vec<f64>>;
-
-pub(crate) fn head(columns: &[Column], rounds: usize, bytes: usize) {
+pub(crate) fn head<S>(columns: &[Column<S>], rounds: usize, what: &str) {
     let cpus = thread::available_parallelism().map_or(1, usize::from);
-    println!("ns per message of {bytes} bytes, median (least) of {rounds} rounds; {cpus} CPUs; load {}\n", load());
+    println!("\n{} per {what}, median (least) of {rounds} rounds; {cpus} CPUs; load {}\n", clock::name(), load());
     let names: Vec<_> = columns.iter().map(|column| column.name).collect();
     println!("| workload | {} | ours (on OS threads) / best peer |", names.join(" | "));
     println!("|---|{}---|", "---:|".repeat(columns.len()));
 }
 
-pub(crate) fn row(name: &str, columns: &[Column], row: &Row) {
+pub(crate) fn row<S>(name: &str, columns: &[Column<S>], row: &Row) {
     let cells: Vec<_> = row.iter().map(|times| cell(times)).collect();
     println!("| {name} | {} | {} |", cells.join(" | "), verdict(columns, row));
 }
 
-pub(crate) fn foot() {
+/// The last line of a run.
+pub fn foot() {
     println!("\nload at the end: {}", load());
 }
 
@@ -46,11 +44,11 @@ fn median(times: &[f64]) -> Option<f64> {
 }
 
 /// Our best column beside the best peer, and behind it our column on OS threads, which is where the peers run.
-fn verdict(columns: &[Column], row: &Row) -> String {
+fn verdict<S>(columns: &[Column<S>], row: &Row) -> String {
     let mut cells: Vec<_> =
         columns.iter().zip(row).filter_map(|(column, times)| Some((column, median(times)?))).collect();
     cells.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let find = |wanted: fn(&Column) -> bool| cells.iter().find(|(column, _)| wanted(column));
+    let find = |wanted: fn(&Column<S>) -> bool| cells.iter().find(|(column, _)| wanted(column));
     let (Some((_, ours)), Some((_, threads)), Some((peer, theirs))) = (
         find(|column| matches!(column.whose, Ours | OursGreen)),
         find(|column| column.whose == Ours),
