@@ -16,7 +16,7 @@ mod report;
 mod tasks;
 
 pub use clock::now;
-pub use measure::{Column, LEAST, Whose, Workload, table};
+pub use measure::{Column, Whose, Workload, table};
 pub use options::Options;
 pub use report::foot;
 pub use tasks::{GreenThreads, OsThreads, Tasks, Team, tokio_team};

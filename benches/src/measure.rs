@@ -9,12 +9,11 @@ pub struct Workload<S> {
     pub name: &'static str,
     /// What the columns are told.
     pub shape: S,
-    /// The most operations that a run may have.
+    /// The fewest operations that a run may have, and the most. Many tasks need many, or their start is what is measured.
+    pub least: usize,
+    /// See `least`.
     pub most: usize,
 }
-
-/// The fewest operations that a run may have.
-pub const LEAST: usize = 1_024;
 
 /// Who does it.
 pub struct Column<S> {
@@ -71,12 +70,12 @@ fn measure<S>(workload: &Workload<S>, columns: &[Column<S>], options: &Options) 
 
 /// Runs the cell, untimed, with ever more operations; from the last of these, how many fill a run of `length`.
 fn warm_up<S>(workload: &Workload<S>, column: &Column<S>, length: Duration) -> Option<usize> {
-    let mut operations = LEAST;
+    let mut operations = workload.least;
     loop {
         let elapsed = (column.run)(&workload.shape, operations)?;
         if elapsed >= length / 8 || operations >= workload.most {
             let wanted = operations as f64 * length.as_secs_f64() / elapsed.as_secs_f64();
-            return Some((wanted as usize).clamp(LEAST, workload.most));
+            return Some((wanted as usize).clamp(workload.least, workload.most));
         }
         operations *= 4;
     }

@@ -106,8 +106,8 @@ impl Hooks {
     ///
     /// It is read under a spin lock at times: it must use neither channels nor locks of this crate, nor wait.
     ///
-    /// [`thread::wait`](super::thread::wait), the wait of OS threads, takes what is left until a deadline for real time, and looks at this
-    /// clock again after it: one that is slower is waited for, one that jumps is noticed late.
+    /// The wait of OS threads takes what is left until a deadline for real time, and looks at this clock again after it: one
+    /// that is slower is waited for, one that jumps is noticed late.
     pub const fn with_clock(self, now: fn() -> Tick) -> Self {
         Self { now: Some(now), ..self }
     }

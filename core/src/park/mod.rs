@@ -31,8 +31,8 @@
 //! | a deterministic test                | the same, one at a time in a chosen order         | and [`Hooks::with_random`], and a virtual clock       |
 //!
 //! They are brought once, by [`install`], which holds for the whole process: a library that is no runtime leaves it alone. Only
-//! writing a `wait` is `unsafe`. An executor of futures needs no hooks at all: its tasks await, and every thread that blocks
-//! is an OS thread.
+//! writing a `wait` is `unsafe`. An executor of futures needs no hooks at all: its tasks await, and whatever blocks does so on
+//! a thread that may (tokio's `spawn_blocking`, smol's `unblock`).
 //!
 //! # Writing a `wait`
 //!
@@ -85,7 +85,7 @@
 //!
 //! [`now`] is read for time limits and by `after` and `tick` only. Its unit is the nanosecond, its zero is anybody's. Without feature
 //! `std` there is none until [`Hooks::with_clock`] brings one, and a call with a time limit panics and says so.
-//! Nothing else in this crate knows the time, so a virtual clock is a whole one: when every task sleeps, set it to the earliest
+//! Nothing else in this crate depends on the time, so a virtual clock is a whole one: when every task sleeps, set it to the earliest
 //! deadline, and an hour's `recv_timeout` takes no time.
 //!
 //! # In an interrupt handler
@@ -93,9 +93,9 @@
 //! A handler may have cut into any operation, whose locks nobody will give back before it returns. So it must not wait, spin
 //! included. These do not:
 //!
-//! * `try_send`, `try_recv` and everything else without a wait on a [`StaticChannel`](crate::channel::StaticChannel) or a channel of
-//!   [`bounded_strict`](crate::channel::bounded_strict), those that wake somebody included; on a [`bounded`](crate::channel::bounded)
-//!   one too, though a handler that cut into a send may find it empty;
+//! * `try_send` and `try_recv` on a [`StaticChannel`](crate::channel::StaticChannel) or a channel of
+//!   [`bounded_strict`](crate::channel::bounded_strict), also if they wake somebody; on one of [`bounded`](crate::channel::bounded),
+//!   too, though a handler that cut into a send may find it empty;
 //! * [`SpinMutex::try_lock`](crate::SpinMutex::try_lock), and giving that guard back;
 //! * the wakers that these calls wake: yours must keep to it ([`Hooks::with_idle`]'s `wake` is one).
 //!

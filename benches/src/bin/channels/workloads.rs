@@ -27,7 +27,7 @@ const fn row(name: &'static str, shape: Shape) -> Workload<Shape> {
         Pipe { producers: 100, .. } => 1 << 17,
         Pipe { .. } | Select { .. } => 1 << 20,
     };
-    Workload { name, shape, most }
+    Workload { name, shape, least: 1_024, most }
 }
 
 const fn pipe(name: &'static str, producers: usize, consumers: usize, capacity: Option<usize>) -> Workload<Shape> {

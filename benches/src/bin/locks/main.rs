@@ -38,6 +38,11 @@ fn main() {
     foot();
 }
 
+/// The fewest operations for so many tasks: each is to do more than start.
+const fn least(tasks: usize) -> usize {
+    tasks * 8_192
+}
+
 /// The share of task `index` of `tasks` in `operations`.
 fn share(index: usize, tasks: usize, operations: usize) -> usize {
     (operations + index) / tasks

@@ -12,8 +12,8 @@ enum Shape {
 }
 
 const WORKLOADS: &[Workload<Shape>] = &[
-    Workload { name: "once, get", shape: Shape::Get, most: 1 << 28 },
-    Workload { name: "once, lazy", shape: Shape::Lazy, most: 1 << 28 },
+    Workload { name: "once, get", shape: Shape::Get, least: 1_024, most: 1 << 28 },
+    Workload { name: "once, lazy", shape: Shape::Lazy, least: 1_024, most: 1 << 28 },
 ];
 
 pub(crate) fn table(options: &Options) {

@@ -11,7 +11,7 @@ struct Shape {
 }
 
 const fn row(name: &'static str, tasks: usize, write_every: usize) -> Workload<Shape> {
-    Workload { name, shape: Shape { tasks, write_every }, most: 1 << 24 }
+    Workload { name, shape: Shape { tasks, write_every }, least: crate::least(tasks), most: 1 << 24 }
 }
 
 const WORKLOADS: &[Workload<Shape>] = &[

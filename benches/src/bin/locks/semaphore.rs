@@ -19,7 +19,7 @@ struct Shape {
 const PERMITS: usize = 2;
 
 const fn row(name: &'static str, tasks: usize) -> Workload<Shape> {
-    Workload { name, shape: Shape { tasks }, most: 1 << 24 }
+    Workload { name, shape: Shape { tasks }, least: crate::least(tasks), most: 1 << 24 }
 }
 
 const WORKLOADS: &[Workload<Shape>] = &[
