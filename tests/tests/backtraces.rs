@@ -1,5 +1,5 @@
-//! What a backtrace and a debugger see from inside a green thread: its own calls, its closure, the runtime's first steps, and
-//! then the end.
+//! What a backtrace and a debugger see from inside a green thread: its own calls, its closure, the runtime's first steps,
+//! and then the end.
 
 use greenlight::{go, yield_now};
 use std::backtrace::Backtrace;

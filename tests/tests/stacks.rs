@@ -40,8 +40,8 @@ fn resident() -> usize {
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// Three hundred stacks of 150 kB, all at once; when their runtime is idle, most of that goes back. Otherwise this test does not
-/// end.
+/// Three hundred stacks of 150 kB, all at once; when their runtime is idle, most of that goes back. Otherwise this test
+/// does not end.
 #[test]
 fn idle_stacks_are_given_back() {
     const TASKS: usize = 300;

@@ -32,8 +32,13 @@
 //! switch may also keep the address of a thread-local across it. `switch` being an opaque call, this remains a duty of
 //! the *caller*: what it reads of the current OS thread, it reads in a function that is never inlined across a switch.
 //!
-//! Shadow stacks (Intel CET, Arm GCS, RISC-V Zicfiss) are not supported: `switch` returns to an address that the processor did not see
-//! called last on this thread. Programs for Linux run without them unless they ask the C library for them.
+//! By A4 tools need to know nothing of green threads: gdb's `backtrace` ends at `base`, and so does each sample of
+//! `perf record --call-graph dwarf` that was taken in a green thread (1178 of 1178, in the tour). `--call-graph fp` needs a
+//! program built with `-C force-frame-pointers`; the chain ends with the zero of a fresh frame.
+//!
+//! Shadow stacks (Intel CET, Arm GCS, RISC-V Zicfiss) are not supported: `switch` returns to an address that the
+//! processor did not see called last on this thread. Programs for Linux run without them unless they ask the C library
+//! for them.
 
 #[cfg(all(target_arch = "aarch64", target_os = "linux"))]
 mod aarch64;

@@ -26,8 +26,8 @@
 //! * T4  Slots are first handed out in the order of their addresses, so "handed out at least once" is one number,
 //!   `handed_out`, which only grows. A signal handler may read it.
 //! * T5  A slot below `ready` has its guard. `ready` grows under `growth` only, in batches.
-//! * T6  A free slot is in one of the three chains, or in the hands of the one thread that trims, which holds `growth` until
-//!   it has put it back. So whoever finds no free slot and then takes `growth` finds that one, too.
+//! * T6  A free slot is in one of the three chains, or in the hands of the one thread that trims, which holds `growth`
+//!   until it has put it back. So whoever finds no free slot and then takes `growth` finds that one, too.
 //!
 //! A slot is not a mapping of its own: two areas for each stack (the stack, its guard) meet the kernel's default limit
 //! of 65530 areas at 32 thousand tasks, and cost a process-wide lock each time one comes or goes. Here a stack that was
@@ -36,8 +36,8 @@
 //! inside, they would make the first page of a stack the pool's business too (T1).
 //!
 //! What a task has touched deep in its stack goes back to the system once the slot was free and not needed for a while.
-//! Workers without work see to that, not the end of a task: giving nothing back takes 0.6 µs there, giving 12 pages back 6,
-//! and faulting them in again for the next task 19 (processor time on a Xeon, in a virtual machine).
+//! Workers without work see to that, not the end of a task: giving nothing back takes 0.6 µs there, giving 12 pages back
+//! 6, and faulting them in again for the next task 19 (processor time on a Xeon, in a virtual machine).
 
 mod error;
 pub(crate) mod overflow;

@@ -26,7 +26,7 @@ pub(crate) const STACK_SIZE: usize = 256 * 1024;
 /// The bytes of a guard, or one page if pages are larger. Where Rust's compiler touches every page of a large frame in
 /// order, one page would do, and the rest is for C, compiled without such probes. For riscv64 it makes none: a frame
 /// larger than the guard can reach past it, and the guard is what stands between two stacks.
-pub(super) const GUARD_SIZE: usize = if cfg!(target_arch = "riscv64") { 64 * 1024 } else { 16 * 1024 };
+const GUARD_SIZE: usize = if cfg!(target_arch = "riscv64") { 64 * 1024 } else { 16 * 1024 };
 
 /// `MADV_GUARD_INSTALL`, Linux 6.13: accesses fault from now on, in the same area as before.
 const MADV_GUARD_INSTALL: i32 = 102;

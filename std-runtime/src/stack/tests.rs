@@ -119,7 +119,7 @@ fn memory_is_zero_at_first_and_stays() {
             let slot = pool.acquire().unwrap();
             assert_eq!(slot.base().addr() % STACK_SIZE, 0);
             assert_eq!(slot.top().addr() - slot.base().addr(), STACK_SIZE);
-            assert_eq!(slot.guard_end().addr() - slot.base().addr(), region::GUARD_SIZE);
+            assert_eq!(slot.guard_end().addr() - slot.base().addr(), guard_size());
             for edge in [slot.guard_end(), slot.top().wrapping_sub(1)] {
                 assert_eq!(byte(edge).swap(round + 1, Relaxed), 0);
             }

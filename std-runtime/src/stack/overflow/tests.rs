@@ -67,10 +67,11 @@ fn overflow_of_a_slot_is_reported() {
     assert!(text.contains("help: "), "{text}");
 }
 
-/// The same for green threads, with frames of any size: of a recursion, and one that is larger than a whole stack. The first page
-/// that is touched beyond the stack is the guard's, whichever way the guard was made.
+/// The same for green threads, with frames of any size: of a recursion, and one that is larger than a whole stack. The
+/// first page that is touched beyond the stack is the guard's, whichever way the guard was made.
 ///
-/// Not for frames larger than the guard on riscv64, which Rust's compiler does not look after there: they may reach past it.
+/// Not for frames larger than the guard on riscv64, which Rust's compiler does not look after there: they may reach
+/// past it.
 #[test]
 fn overflow_by_large_frames_is_reported() {
     #[inline(never)]
