@@ -15,6 +15,7 @@
 //! | share data                             | [`Mutex`], [`RwLock`]                      |         |
 //! | share the latest value                 | [`Watch`], [`channel::watch`]              |         |
 //! | share data for a few instructions      | [`SpinMutex`]                              |         |
+//! | share data with an interrupt handler   | `CriticalMutex` (`critical-section`)       |         |
 //! | do something when a scope ends         | [`defer!`]                                 |         |
 //! | plug in a scheduler                    | [`park::install`]                          |         |
 //!
@@ -23,8 +24,15 @@
 //! # Features
 //!
 //! * `alloc`: channels on the heap.
+//! * `critical-section`: `CriticalMutex`, which masks interrupts by the [`critical-section`] crate.
 //! * `futures`: [`channel::Receiver`] as a `Stream`, [`channel::Sender`] as a `Sink`, `FusedFuture`.
+//! * `portable-atomic`: atomics of the [`portable-atomic`] crate, for CPUs without compare-and-swap (Cortex-M0, RISC-V without
+//!   `A`). The program says how it makes up for that: by a critical section (its own dependency on `portable-atomic`
+//!   with feature `critical-section`), or with interrupts off, where there is but one core (`unsafe-assume-single-core`).
 //! * `std` (default): OS threads park instead of spinning, and there is a clock for the calls with a time limit.
+//!
+//! [`critical-section`]: https://docs.rs/critical-section
+//! [`portable-atomic`]: https://docs.rs/portable-atomic
 //!
 //! # Examples
 //!
@@ -77,6 +85,8 @@ mod test_support;
 pub use defer::Defer;
 pub use mutex::{Mutex, MutexGuard};
 pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+#[cfg(feature = "critical-section")]
+pub use spin::CriticalMutex;
 pub use spin::{SpinMutex, SpinMutexGuard};
 pub use wait_group::{DoneOnDrop, WaitGroup};
 pub use watch::{Watch, WatchChanged, Watcher};

@@ -19,6 +19,12 @@ use core::{
     ops::{Deref, DerefMut},
 };
 
+#[cfg(feature = "critical-section")]
+mod critical;
+
+#[cfg(feature = "critical-section")]
+pub use critical::CriticalMutex;
+
 /// A spinning mutual exclusion lock, for critical sections of a few instructions.
 ///
 /// It works without an operating system and without a scheduler. With feature `std` a waiter that has spun for a while
@@ -26,7 +32,8 @@ use core::{
 ///
 /// Do not hold its guard across anything that waits (a channel, a lock, a sleep): the green threads that share a worker
 /// with the holder would spin for ever. Use [`Mutex`](crate::Mutex) there. Not for data shared with an interrupt
-/// handler: a handler that cut into the holder would spin for ever too.
+/// handler: a handler that cut into the holder would spin for ever too. That is what `CriticalMutex` is for (feature
+/// `critical-section`).
 ///
 /// # Cost
 ///

@@ -29,8 +29,8 @@
 use crate::{
     park::{self, Tick, Why},
     spin::SpinMutex,
+    sync::Arc,
 };
-use alloc::sync::Arc;
 use core::{
     error::Error,
     fmt,

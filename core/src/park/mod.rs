@@ -19,11 +19,13 @@
 //!
 //! Clocks stand behind the same seam, so that time can be virtual.
 
-use crate::turn::Turn;
+use crate::{
+    sync::plain::{AtomicPtr, AtomicU32, Ordering::*},
+    turn::Turn,
+};
 use core::{
     fmt,
     panic::Location,
-    sync::atomic::{AtomicPtr, Ordering::*},
     task::{Poll, Waker},
 };
 
@@ -201,7 +203,6 @@ fn mix(mut x: u32) -> u32 {
 }
 
 pub(crate) fn default_random() -> u32 {
-    use core::sync::atomic::AtomicU32;
     // Two threads that read the same state draw the same number once: harmless, and cheaper than an atomic addition.
     static STATE: AtomicU32 = AtomicU32::new(1);
     let next = weyl_step(STATE.load(Relaxed));
