@@ -54,7 +54,7 @@ struct Stack(UnsafeCell<[u32; 512]>);
 // SAFETY: a stack is its task's; `spawn` writes to it before there is one.
 unsafe impl Sync for Stack {}
 
-/// The stack of task 0 is the one that main came with.
+/// The stack of task 0 is the one that main came with. Nothing guards their ends: that takes an MPU.
 static STACKS: [Stack; TASKS - 1] = [const { Stack(UnsafeCell::new([0; 512])) }; TASKS - 1];
 static SAVED: [Owned<usize>; TASKS] = [const { Owned(UnsafeCell::new(0)) }; TASKS];
 static MAINS: [Owned<Option<fn()>>; TASKS] = [const { Owned(UnsafeCell::new(None)) }; TASKS];
@@ -96,7 +96,7 @@ fn spawn(number: usize, main: fn()) {
     unsafe {
         *MAINS[number].0.get() = Some(main);
         let stack = &mut *STACKS[number - 1].0.get();
-        let frame = stack.len() - FRAME - 1; // so that the stack is aligned to 8 bytes once the frame is gone
+        let frame = stack.len() - FRAME; // once it is gone, the stack is empty, and aligned as it must be
         stack[frame + FRAME - 1] = begin as *const () as u32;
         *SAVED[number].0.get() = (&raw const stack[frame]).addr();
     }
