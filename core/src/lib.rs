@@ -15,6 +15,7 @@
 //! | share data                             | [`Mutex`], [`RwLock`], [`Poison`]          |         |
 //! | share the latest value                 | [`Watch`], [`channel::watch`]              |         |
 //! | share data for a few instructions      | [`SpinMutex`], [`TicketMutex`]             |         |
+//! | share data with an interrupt handler   | `CriticalMutex` (`critical-section`)       |         |
 //! | do something when a scope ends         | [`defer!`]                                 |         |
 //! | plug in a scheduler                    | [`park::install`]                          |         |
 //! | build a primitive of one's own         | [`Waitable`]                               |         |
@@ -24,9 +25,40 @@
 //! # Features
 //!
 //! * `alloc`: channels on the heap.
+//! * `critical-section`: `CriticalMutex`, which masks interrupts by the [`critical-section`] crate.
 //! * `futures`: [`channel::Receiver`] as a `Stream`, [`channel::Sender`] as a `Sink`, `FusedFuture`.
 //! * `lock_api`: the raw locks implement its traits, for mapped guards, `Arc` guards and generic code.
+//! * `portable-atomic`: atomics of the [`portable-atomic`] crate, for CPUs without compare-and-swap (Cortex-M0, RISC-V without
+//!   `A`). The program says how it makes up for that: by a critical section (its own dependency on `portable-atomic`
+//!   with feature `critical-section`), or with interrupts off, where there is but one core (`unsafe-assume-single-core`).
 //! * `std` (default): OS threads park instead of spinning, and there is a clock for the calls with a time limit.
+//!
+//! # Code size
+//!
+//! What a program for a Cortex-M4F grows by, in bytes of flash and RAM, when main and an interrupt handler use one of these with a
+//! `u32`; channels and queues for 16 of them (`.ci/size`, November 2026: rustc 1.97.0-nightly, opt-level `s`, fat LTO, embassy-sync
+//! 0.8.0, heapless 0.9.4):
+//!
+//! |                                            | flash |  RAM |
+//! |--------------------------------------------|------:|-----:|
+//! | `StaticChannel`, `try_` calls              |  4416 |  248 |
+//! | embassy-sync `Channel`, `try_` calls       |   228 |   96 |
+//! | heapless `mpmc::Queue`                     |   328 |  132 |
+//! | heapless `spsc::Queue`, two halves         |   128 |   80 |
+//! | `StaticChannel`, futures                   |  7104 |  248 |
+//! | embassy-sync `Channel`, futures            |   564 |   96 |
+//! | `Mutex`                                    |  1252 |   24 |
+//! | embassy-sync `Mutex`                       |   320 |   16 |
+//! | `CriticalMutex`                            |   148 |    8 |
+//! | embassy-sync `blocking_mutex::Mutex`       |    52 |    4 |
+//! | `SpinMutex`                                |   116 |    8 |
+//!
+//! The channel is the dear one. For that it masks no interrupts, hides no value when a handler cuts in, and serves any number of
+//! waiters in turn; embassy-sync's masks interrupts around each call and keeps one waker for each side, heapless' queues wait
+//! for nobody and wake nobody. The code is there once for each type of value.
+//!
+//! [`critical-section`]: https://docs.rs/critical-section
+//! [`portable-atomic`]: https://docs.rs/portable-atomic
 //!
 //! # Examples
 //!
@@ -90,6 +122,8 @@ pub use mutex::{Mutex, MutexGuard, MutexLockFuture};
 pub use poison::PoisonGuard;
 pub use poison::{Poison, Poisoned};
 pub use rw_lock::{RwLock, RwLockReadFuture, RwLockReadGuard, RwLockWriteFuture, RwLockWriteGuard};
+#[cfg(feature = "critical-section")]
+pub use spin::CriticalMutex;
 pub use spin::{SpinMutex, SpinMutexGuard, TicketMutex, TicketMutexGuard};
 pub use wait_group::{DoneOnDrop, WaitGroup, WaitGroupFuture, WaitToken, WaitTokens};
 pub use waitable::{Waitable, Waiting};

@@ -16,9 +16,13 @@ use core::{
     ops::{Deref, DerefMut},
 };
 
+#[cfg(feature = "critical-section")]
+mod critical;
 mod raw;
 mod ticket;
 
+#[cfg(feature = "critical-section")]
+pub use critical::CriticalMutex;
 pub use raw::RawSpinMutex;
 #[cfg(all(feature = "lock_api", not(loom)))]
 pub use ticket::RawTicketMutex;
@@ -33,7 +37,8 @@ pub use ticket::{TicketMutex, TicketMutexGuard};
 ///
 /// Do not hold its guard across anything that waits (a channel, a lock, a sleep): the green threads that share a worker
 /// with the holder would spin for ever. Use [`Mutex`](crate::Mutex) there. Not for data shared with an interrupt
-/// handler: a handler that cut into the holder would spin for ever too.
+/// handler: a handler that cut into the holder would spin for ever too. That is what `CriticalMutex` is for (feature
+/// `critical-section`).
 ///
 /// # Fairness
 ///

@@ -1,18 +1,35 @@
 //! The door to atomics, cells and spinning. Everything in this crate takes them from here and never from `core`, so
 //! that `--cfg loom` swaps them all for the model checker's, and `--cfg greenlight_steps` the atomics for ones at which a test
 //! can stop a thread (`steps.rs`).
+//!
+//! With feature `portable-atomic` the atomics are that crate's, and so is `Arc`, which `alloc` lacks where a CPU has no
+//! compare-and-swap.
+
+#[cfg(not(any(target_has_atomic = "ptr", feature = "portable-atomic")))]
+compile_error!("this CPU has no compare-and-swap: enable the feature `portable-atomic` of greenlight-core");
 
 pub(crate) use imp::*;
+
+/// Atomics that no checker watches: for statics, which those of the model checker cannot be.
+#[cfg(not(feature = "portable-atomic"))]
+pub(crate) use core::sync::atomic as plain;
+#[cfg(feature = "portable-atomic")]
+pub(crate) use portable_atomic as plain;
+
+#[cfg(all(feature = "alloc", not(feature = "portable-atomic")))]
+pub(crate) use alloc::sync::Arc;
+#[cfg(all(feature = "alloc", feature = "portable-atomic"))]
+pub(crate) use portable_atomic_util::Arc;
 
 #[cfg(all(test, greenlight_steps, feature = "std", not(loom)))]
 pub(crate) mod steps;
 
 #[cfg(not(loom))]
 mod imp {
+    #[cfg(not(all(test, greenlight_steps, feature = "std")))]
+    pub(crate) use super::plain as atomic;
     #[cfg(all(test, greenlight_steps, feature = "std"))]
     pub(crate) use super::steps::atomic;
-    #[cfg(not(all(test, greenlight_steps, feature = "std")))]
-    pub(crate) use core::sync::atomic;
 
     /// `core`'s cell behind the shape of the model checker's.
     #[repr(transparent)]

@@ -35,8 +35,8 @@ use crate::{
     park::{self, Tick, Why},
     sleeper::{Sleeper, wake_all},
     spin::SpinMutex,
+    sync::Arc,
 };
-use alloc::sync::Arc;
 use core::{
     fmt,
     future::Future,

@@ -7,7 +7,7 @@ use super::{
     pool::{Node, Pool},
 };
 #[cfg(feature = "alloc")]
-use {super::flavor::Flavor, alloc::sync::Arc};
+use {super::flavor::Flavor, crate::sync::Arc};
 
 /// Where a channel lives: [`OnHeap`] or [`InStatic`]. It is the second parameter of [`Sender`](super::Sender) and
 /// [`Receiver`](super::Receiver), for functions that take both kinds; nobody else can implement it.

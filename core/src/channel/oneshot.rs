@@ -29,8 +29,8 @@
 use crate::{
     park::{self, Stopped, Tick, Why},
     spin::SpinMutex,
+    sync::Arc,
 };
-use alloc::sync::Arc;
 use core::{
     error::Error,
     fmt,

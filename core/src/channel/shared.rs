@@ -403,7 +403,7 @@ fn take_one<T, B: Buffer<T> + ?Sized>(buffer: &B, end: fn(T)) -> bool {
 
 #[cfg(loom)]
 fn next_number() -> usize {
-    use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    use crate::sync::plain::{AtomicUsize, Ordering::Relaxed};
     static NEXT: AtomicUsize = AtomicUsize::new(1);
     NEXT.fetch_add(1, Relaxed)
 }

@@ -24,9 +24,9 @@
 use crate::{
     park,
     sleeper::wake_all,
+    sync::Arc,
     watch::{Change, Closed},
 };
-use alloc::sync::Arc;
 use core::{
     error::Error,
     fmt,

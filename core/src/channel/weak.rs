@@ -1,7 +1,8 @@
 //! Handles that do not keep a channel open: for caches and registries of channels whose users may go.
 
 use super::{OnHeap, Receiver, Sender, home::Sealed};
-use core::{fmt, sync::atomic::Ordering::*};
+use crate::sync::atomic::Ordering::*;
+use core::fmt;
 
 /// Makes the weak form of a half, which only heap channels have.
 macro_rules! weak {

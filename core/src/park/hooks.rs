@@ -5,9 +5,9 @@
 //! * K2  Once installed, hooks stay, and stay the same: a sleeper may be inside them.
 
 use super::{PollFn, Stopped, Tick, TimedOut, Why, default_clock, default_random, default_wait};
+use crate::sync::plain::{AtomicPtr, Ordering::*};
 use core::{
     fmt,
-    sync::atomic::{AtomicPtr, Ordering::*},
     task::{RawWaker, RawWakerVTable, Waker},
 };
 

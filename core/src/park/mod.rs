@@ -110,7 +110,10 @@ mod hooks;
 
 pub use hooks::{AlreadyInstalled, Cancel, Hooks, WaitFn, install};
 
-use crate::turn::Turn;
+use crate::{
+    sync::plain::{AtomicU32, Ordering::*},
+    turn::Turn,
+};
 use core::{
     fmt,
     panic::Location,
@@ -294,7 +297,6 @@ fn mix(mut x: u32) -> u32 {
 }
 
 fn default_random() -> u32 {
-    use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
     // Two threads that read the same state draw the same number once: harmless, and cheaper than an atomic addition.
     static STATE: AtomicU32 = AtomicU32::new(1);
     let next = weyl_step(STATE.load(Relaxed));

@@ -14,11 +14,9 @@
 //!   `wakes` is the same before and after it was taken is therefore a picture of one moment.
 
 use super::{PollFn, Tick, TimedOut};
+use crate::sync::plain::{AtomicU8, AtomicUsize, Ordering::*};
 use std::{
-    sync::{
-        Arc, Mutex, OnceLock, PoisonError, Weak,
-        atomic::{AtomicU8, AtomicUsize, Ordering::*},
-    },
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
     task::{Wake, Waker},
     thread::Thread,
     time::{Duration, Instant},

@@ -1,6 +1,6 @@
 //! Atomics that count: every operation of a watched thread is a step, and at a chosen one the thread stops, in the middle of
 //! whatever it was doing, as one does that the system never runs again. `--cfg greenlight_steps` puts them in place of
-//! `core`'s in this crate's own tests; `channel/progress.rs` is what they are for.
+//! the plain ones in this crate's own tests; `channel/progress.rs` is what they are for.
 //!
 //! ```text
 //!              the k-th step            release
@@ -107,13 +107,13 @@ fn step() {
     }
 }
 
-/// What this crate uses of `core::sync::atomic`.
+/// What this crate uses of the plain atomics.
 pub(crate) mod atomic {
     use super::step;
-    use core::sync::atomic as plain;
-    pub(crate) use core::sync::atomic::Ordering;
+    use crate::sync::plain;
+    pub(crate) use crate::sync::plain::Ordering;
 
-    /// Each operation is `core`'s, after a step.
+    /// Each operation is the plain one, after a step.
     macro_rules! stepping {
         ($atomic:ident $(<$of:ident>)?: $value:ty { $($operation:ident),* }) => {
             #[repr(transparent)]

@@ -10,6 +10,7 @@ use std::{
     panic::catch_unwind,
     pin::pin,
     string::ToString,
+    sync::Arc,
     sync::{Barrier, atomic::AtomicBool},
     thread,
     vec::Vec,

@@ -3,7 +3,7 @@
 use super::*;
 use crate::test_support::{Counted, Woken, assert_not, block_on, poll_once};
 use core::{cell::Cell, sync::atomic::Ordering::*};
-use std::{string::ToString, thread, vec::Vec};
+use std::{string::ToString, sync::Arc, thread, vec::Vec};
 
 const SHORT: Duration = Duration::from_millis(20);
 

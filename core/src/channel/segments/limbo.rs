@@ -56,7 +56,7 @@ pub(super) struct Limbo<T> {
     /// | 2nd look  | Relaxed | nothing    | `tail`, read before, brings the end, which was before the new life |
     ended: AtomicUsize,
     #[cfg(test)]
-    live: core::sync::atomic::AtomicUsize,
+    live: crate::sync::plain::AtomicUsize,
     /// Where the models keep ended segments until the queue ends: a use of one is then reported, not done.
     #[cfg(loom)]
     buried: std::sync::Mutex<std::vec::Vec<usize>>,
@@ -82,7 +82,7 @@ impl<T> Limbo<T> {
             spare: AtomicPtr::new(ptr::null_mut()),
             ended: AtomicUsize::new(0),
             #[cfg(test)]
-            live: core::sync::atomic::AtomicUsize::new(0),
+            live: crate::sync::plain::AtomicUsize::new(0),
             #[cfg(loom)]
             buried: std::sync::Mutex::default(),
         }
