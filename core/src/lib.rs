@@ -13,6 +13,7 @@
 //! | wait for the first of several channels | [`select!`]                                |         |
 //! | wait until a number of things are done | [`WaitGroup`]                              |         |
 //! | share data                             | [`Mutex`], [`RwLock`]                      |         |
+//! | do something once, make a value once   | [`Once`], [`OnceCell`], [`Lazy`]           |         |
 //! | share the latest value                 | [`Watch`], [`channel::watch`]              |         |
 //! | share data for a few instructions      | [`SpinMutex`]                              |         |
 //! | do something when a scope ends         | [`defer!`]                                 |         |
@@ -67,6 +68,11 @@ mod rw_lock;
 
 mod watch;
 
+mod once;
+mod once_cell;
+
+mod lazy;
+
 pub mod channel;
 
 mod defer;
@@ -75,7 +81,10 @@ mod defer;
 mod test_support;
 
 pub use defer::Defer;
+pub use lazy::{Lazy, LazyForce};
 pub use mutex::{Mutex, MutexGuard};
+pub use once::{Once, OnceCall, OnceWait};
+pub use once_cell::{GetOrInit, GetOrTryInit, OnceCell, OnceCellWait, TrySetError};
 pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use spin::{SpinMutex, SpinMutexGuard};
 pub use wait_group::{DoneOnDrop, WaitGroup};

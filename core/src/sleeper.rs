@@ -121,25 +121,39 @@ impl<S: HasSleepers> Drop for Sleeper<'_, S> {
     }
 }
 
-/// Gives the lock back and wakes all who are in line now; not those who join while this runs.
+/// Gives the lock back and wakes all who are in line now; not those who join while this runs. A waker that panics costs
+/// nobody else the wake-up.
 pub(crate) fn wake_all<'a, S: HasSleepers>(lock: &'a SpinMutex<S>, mut state: SpinMutexGuard<'a, S>) {
+    struct Rest<'a, S: HasSleepers>(&'a SpinMutex<S>, usize);
+    impl<S: HasSleepers> Drop for Rest<'_, S> {
+        fn drop(&mut self) {
+            while wake_some(self.0.lock(), self.1) {}
+        }
+    }
     if state.sleepers().is_empty() {
         return;
     }
     let line = state.sleepers().line();
-    loop {
-        let mut wakers = Wakers::new();
-        while !wakers.is_full() {
-            let Some(sleeper) = state.sleepers().pop_before(line) else {
-                drop(state);
-                return wakers.wake();
-            };
-            wakers.push(sleeper.finish());
-        }
-        drop(state);
-        wakers.wake();
-        state = lock.lock();
+    let rest = Rest(lock, line);
+    if !wake_some(state, line) {
+        core::mem::forget(rest);
     }
+}
+
+/// Wakes a batch of those who stand before `line`. False if that were all.
+fn wake_some<S: HasSleepers>(mut state: SpinMutexGuard<'_, S>, line: usize) -> bool {
+    let mut wakers = Wakers::new();
+    while !wakers.is_full() {
+        let Some(sleeper) = state.sleepers().pop_before(line) else {
+            drop(state);
+            wakers.wake();
+            return false;
+        };
+        wakers.push(sleeper.finish());
+    }
+    drop(state);
+    wakers.wake();
+    true
 }
 
 #[cfg(all(test, loom))]

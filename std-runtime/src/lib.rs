@@ -88,8 +88,9 @@ mod deadlock;
 mod wait_group;
 
 pub use greenlight_core::{
-    Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, RwMutex, SpinMutex, SpinMutexGuard, Watch,
-    WatchChanged, Watcher, channel, defer, park, select, select_biased,
+    GetOrInit, GetOrTryInit, Lazy, LazyForce, Mutex, MutexGuard, Once, OnceCall, OnceCell, OnceCellWait, OnceWait,
+    RwLock, RwLockReadGuard, RwLockWriteGuard, RwMutex, SpinMutex, SpinMutexGuard, TrySetError, Watch, WatchChanged,
+    Watcher, channel, defer, park, select, select_biased,
 };
 pub use join::JoinHandle;
 pub use runtime::{Builder, Runtime};
