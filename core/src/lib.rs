@@ -14,6 +14,7 @@
 //! | wait until a number of things are done | [`WaitGroup`]                              |         |
 //! | share data                             | [`Mutex`], [`RwLock`]                      |         |
 //! | do something once, make a value once   | [`Once`], [`OnceCell`], [`Lazy`]           |         |
+//! | let a number of tasks in at a time      | [`Semaphore`]                              |         |
 //! | share the latest value                 | [`Watch`], [`channel::watch`]              |         |
 //! | share data for a few instructions      | [`SpinMutex`]                              |         |
 //! | do something when a scope ends         | [`defer!`]                                 |         |
@@ -73,6 +74,8 @@ mod once_cell;
 
 mod lazy;
 
+mod semaphore;
+
 pub mod channel;
 
 mod defer;
@@ -86,6 +89,7 @@ pub use mutex::{Mutex, MutexGuard};
 pub use once::{Once, OnceCall, OnceWait};
 pub use once_cell::{GetOrInit, GetOrTryInit, OnceCell, OnceCellWait, TrySetError};
 pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use semaphore::{AcquireError, AcquireTimeoutError, Semaphore, SemaphoreAcquire, SemaphorePermit, TryAcquireError};
 pub use spin::{SpinMutex, SpinMutexGuard};
 pub use wait_group::{DoneOnDrop, WaitGroup};
 pub use watch::{Watch, WatchChanged, Watcher};

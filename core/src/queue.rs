@@ -298,6 +298,20 @@ impl<P> WaitQueue<P> {
     }
 }
 
+/// Calls `batch`, which wakes a number of waiters, while it says that there are more: also if a waker panics in it.
+pub(crate) fn in_batches(batch: impl FnMut() -> bool) {
+    struct Rest<F: FnMut() -> bool>(F);
+    impl<F: FnMut() -> bool> Drop for Rest<F> {
+        fn drop(&mut self) {
+            while (self.0)() {}
+        }
+    }
+    let mut rest = Rest(batch);
+    if !(rest.0)() {
+        core::mem::forget(rest);
+    }
+}
+
 /// Wakers collected under a lock, to be called after it is given back. Dropped, it calls those that are left, so that a
 /// waker that panics costs nobody else the wake-up.
 pub struct Wakers {

@@ -17,7 +17,7 @@
 
 use crate::{
     park::{self, Tick, Why},
-    queue::{WaitQueue, Waiter, Wakers},
+    queue::{WaitQueue, Waiter, Wakers, in_batches},
     spin::{SpinMutex, SpinMutexGuard},
     turn::Turn,
 };
@@ -124,20 +124,12 @@ impl<S: HasSleepers> Drop for Sleeper<'_, S> {
 /// Gives the lock back and wakes all who are in line now; not those who join while this runs. A waker that panics costs
 /// nobody else the wake-up.
 pub(crate) fn wake_all<'a, S: HasSleepers>(lock: &'a SpinMutex<S>, mut state: SpinMutexGuard<'a, S>) {
-    struct Rest<'a, S: HasSleepers>(&'a SpinMutex<S>, usize);
-    impl<S: HasSleepers> Drop for Rest<'_, S> {
-        fn drop(&mut self) {
-            while wake_some(self.0.lock(), self.1) {}
-        }
-    }
     if state.sleepers().is_empty() {
         return;
     }
     let line = state.sleepers().line();
-    let rest = Rest(lock, line);
-    if !wake_some(state, line) {
-        core::mem::forget(rest);
-    }
+    let mut first = Some(state);
+    in_batches(|| wake_some(first.take().unwrap_or_else(|| lock.lock()), line));
 }
 
 /// Wakes a batch of those who stand before `line`. False if that were all.
