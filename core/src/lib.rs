@@ -15,6 +15,9 @@
 //! | share data                             | [`Mutex`], [`RwLock`]                      |         |
 //! | do something once, make a value once   | [`Once`], [`OnceCell`], [`Lazy`]           |         |
 //! | let a number of tasks in at a time      | [`Semaphore`]                              |         |
+//! | wait for what others do under a lock   | [`Condvar`]                                |         |
+//! | wait for each other                    | [`Barrier`]                                |         |
+//! | tell that something happened           | [`Notify`]                                 |         |
 //! | share the latest value                 | [`Watch`], [`channel::watch`]              |         |
 //! | share data for a few instructions      | [`SpinMutex`]                              |         |
 //! | do something when a scope ends         | [`defer!`]                                 |         |
@@ -76,6 +79,10 @@ mod lazy;
 
 mod semaphore;
 
+mod condvar;
+
+mod barrier;
+
 pub mod channel;
 
 mod defer;
@@ -83,13 +90,17 @@ mod defer;
 #[cfg(all(test, feature = "std"))]
 mod test_support;
 
+pub use barrier::{Barrier, BarrierWait, BarrierWaitResult};
+pub use condvar::{Condvar, CondvarWait};
 pub use defer::Defer;
 pub use lazy::{Lazy, LazyForce};
 pub use mutex::{Mutex, MutexGuard};
 pub use once::{Once, OnceCall, OnceWait};
 pub use once_cell::{GetOrInit, GetOrTryInit, OnceCell, OnceCellWait, TrySetError};
 pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
-pub use semaphore::{AcquireError, AcquireTimeoutError, Semaphore, SemaphoreAcquire, SemaphorePermit, TryAcquireError};
+pub use semaphore::{
+    AcquireError, AcquireTimeoutError, Notified, Notify, Semaphore, SemaphoreAcquire, SemaphorePermit, TryAcquireError,
+};
 pub use spin::{SpinMutex, SpinMutexGuard};
 pub use wait_group::{DoneOnDrop, WaitGroup};
 pub use watch::{Watch, WatchChanged, Watcher};

@@ -324,6 +324,13 @@ pub struct MutexGuard<'a, T: ?Sized> {
     value: ManuallyDrop<MutPtr<T>>,
 }
 
+impl<'a, T: ?Sized> MutexGuard<'a, T> {
+    /// The lock that `guard` holds: for whoever gives it back in between and takes it again.
+    pub(crate) fn mutex(guard: &Self) -> &'a Mutex<T> {
+        guard.lock
+    }
+}
+
 // SAFETY: a shared guard gives `&T` and nothing else.
 unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
 // SAFETY: the lock does not care which thread unlocks it, and the value may move by M1.

@@ -16,7 +16,11 @@
 //! Nodes live with the sleeper, so any number can wait without allocation. No waker is called, cloned or dropped under
 //! the lock: those run foreign code. Wakers leave as values, in a [`Wakers`] batch where there are many.
 
-use crate::{sync::UnsafeCell, turn::Turn};
+use crate::{
+    spin::{SpinMutex, SpinMutexGuard},
+    sync::UnsafeCell,
+    turn::Turn,
+};
 use core::{
     cell::Cell,
     marker::{PhantomData, PhantomPinned},
@@ -298,20 +302,6 @@ impl<P> WaitQueue<P> {
     }
 }
 
-/// Calls `batch`, which wakes a number of waiters, while it says that there are more: also if a waker panics in it.
-pub(crate) fn in_batches(batch: impl FnMut() -> bool) {
-    struct Rest<F: FnMut() -> bool>(F);
-    impl<F: FnMut() -> bool> Drop for Rest<F> {
-        fn drop(&mut self) {
-            while (self.0)() {}
-        }
-    }
-    let mut rest = Rest(batch);
-    if !(rest.0)() {
-        core::mem::forget(rest);
-    }
-}
-
 /// Wakers collected under a lock, to be called after it is given back. Dropped, it calls those that are left, so that a
 /// waker that panics costs nobody else the wake-up.
 pub struct Wakers {
@@ -363,10 +353,47 @@ impl Drop for Wakers {
     }
 }
 
+/// Gives the lock back and wakes, batch by batch: `next` fills one under the lock, and says whether others are left. A waker
+/// that panics costs nobody in a later batch the wake-up either.
+pub(crate) fn wake_in_batches<'a, S>(
+    lock: &'a SpinMutex<S>,
+    state: SpinMutexGuard<'a, S>,
+    next: impl FnMut(&mut S, &mut Wakers) -> bool,
+) {
+    struct Batches<'a, S, F: FnMut(&mut S, &mut Wakers) -> bool> {
+        lock: &'a SpinMutex<S>,
+        next: F,
+        left: bool,
+    }
+    impl<'a, S, F: FnMut(&mut S, &mut Wakers) -> bool> Batches<'a, S, F> {
+        fn run(&mut self, mut state: SpinMutexGuard<'a, S>) {
+            loop {
+                let mut wakers = Wakers::new();
+                self.left = (self.next)(&mut state, &mut wakers);
+                drop(state);
+                wakers.wake();
+                if !self.left {
+                    return;
+                }
+                state = self.lock.lock();
+            }
+        }
+    }
+    impl<S, F: FnMut(&mut S, &mut Wakers) -> bool> Drop for Batches<'_, S, F> {
+        fn drop(&mut self) {
+            // Unwinding from a batch that was not the last.
+            if self.left {
+                self.run(self.lock.lock());
+            }
+        }
+    }
+    Batches { lock, next, left: false }.run(state);
+}
+
 #[cfg(all(test, loom))]
 mod models {
     use super::*;
-    use crate::{spin::SpinMutex, sync::UnsafeCell};
+    use crate::sync::UnsafeCell;
     use core::task::Poll;
     use loom::thread;
     use std::sync::Arc;

@@ -10,6 +10,7 @@
 //!   a future    CALLED    it is out of the line, its permits stay free: it takes them when it is polled, or, if somebody
 //!                         was quicker, stands in line again, at the head
 //!   everybody   SHUT      by close
+//!               FREED     without a permit, by a `Notify`, which is built on this
 //! ```
 //!
 //! * P1  Free permits, permits in guards, permits granted to threads and forgotten ones add up to what was put in.
@@ -27,7 +28,7 @@
 
 use crate::{
     park::{self, Tick, Why},
-    queue::{WaitQueue, Wakers, in_batches},
+    queue::{WaitQueue, Wakers, wake_in_batches},
     spin::{SpinMutex, SpinMutexGuard},
     sync::{
         atomic::{AtomicUsize, Ordering::*},
@@ -42,10 +43,12 @@ use core::{
 };
 
 mod error;
+mod notify;
 mod permit;
 mod wait;
 
 pub use error::{AcquireError, AcquireTimeoutError, TryAcquireError};
+pub use notify::{Notified, Notify};
 pub use permit::SemaphorePermit;
 pub use wait::SemaphoreAcquire;
 
@@ -59,6 +62,7 @@ const ONE: usize = 4;
 const GRANTED: usize = 0;
 const CALLED: usize = 1;
 const SHUT: usize = 2;
+const FREED: usize = 3;
 
 /// A number of permits: each caller takes some and gives them back, and sleeps while there are not enough.
 ///
@@ -115,6 +119,8 @@ struct Line {
     called: usize,
     /// How many of those in `queue` are threads.
     threads: usize,
+    /// How often all who waited were FREED.
+    freed: usize,
 }
 
 impl Semaphore {
@@ -129,7 +135,7 @@ impl Semaphore {
         /// If that is more than [`MAX_PERMITS`](Self::MAX_PERMITS).
         pub fn new(permits: usize) -> Self {
             assert!(permits <= Self::MAX_PERMITS, "Semaphore::new: more than MAX_PERMITS permits");
-            let line = Line { queue: WaitQueue::new(), called: 0, threads: 0 };
+            let line = Line { queue: WaitQueue::new(), called: 0, threads: 0, freed: 0 };
             Self { state: AtomicUsize::new(permits * ONE), line: SpinMutex::new(line) }
         }
     }
@@ -253,11 +259,9 @@ impl Semaphore {
     /// Ends the giving out: all who wait, and all who come, get an error. Permits that are out stay valid, and come back.
     /// Closing again does nothing.
     pub fn close(&self) {
-        {
-            let _line = self.line.lock();
-            self.state.fetch_or(CLOSED, Relaxed);
-        }
-        in_batches(|| self.shut_out());
+        let line = self.line.lock();
+        self.state.fetch_or(CLOSED, Relaxed);
+        self.let_all_go(line, SHUT);
     }
 
     /// Whether it was [closed](Self::close).
@@ -338,13 +342,11 @@ impl Semaphore {
 
     /// Lets go whoever stands first, as far as the free permits reach, gives the lock back and wakes them (P3, P4).
     fn let_go<'a>(&'a self, line: SpinMutexGuard<'a, Line>) {
-        let mut first = Some(line);
-        in_batches(|| self.let_some_go(first.take().unwrap_or_else(|| self.line.lock())));
+        wake_in_batches(&self.line, line, |line, wakers| self.let_some_go(line, wakers));
     }
 
     /// A batch of [`let_go`](Self::let_go). False if that was all.
-    fn let_some_go(&self, mut line: SpinMutexGuard<'_, Line>) -> bool {
-        let mut wakers = Wakers::new();
+    fn let_some_go(&self, line: &mut Line, wakers: &mut Wakers) -> bool {
         // What the futures that are called here will want: it goes to none of those behind them.
         let mut expected = 0;
         while !wakers.is_full() {
@@ -366,12 +368,25 @@ impl Semaphore {
         }
         let more = wakers.is_full();
         if line.called > 0 && !more && line.threads > 0 {
-            wakers.push(self.call_a_thread(&mut line));
+            wakers.push(self.call_a_thread(line));
         }
-        self.tidy(&line);
-        drop(line);
-        wakers.wake();
+        self.tidy(line);
         more
+    }
+
+    /// Lets all go who are in line now, gives the lock back and wakes them.
+    fn let_all_go<'a>(&'a self, line: SpinMutexGuard<'a, Line>, outcome: usize) {
+        let end = line.queue.line();
+        wake_in_batches(&self.line, line, |line, wakers| {
+            while !wakers.is_full() {
+                // Their threads are counted one by one: others may join between two batches.
+                let Some(waiter) = line.queue.pop_before(end) else { break };
+                line.threads -= usize::from(waiter.payload().thread);
+                wakers.push(waiter.finish_as(outcome));
+            }
+            self.tidy(line);
+            wakers.is_full()
+        });
     }
 
     /// Futures were called that may not be polled, so a thread that would have enough, and all before it, is called, too.
@@ -386,24 +401,6 @@ impl Semaphore {
         line.threads -= 1;
         line.called += 1;
         waker
-    }
-
-    /// Closes out a batch of those in line. False if there was nobody left.
-    fn shut_out(&self) -> bool {
-        let mut wakers = Wakers::new();
-        let mut line = self.line.lock();
-        while !wakers.is_full() {
-            let Some(waiter) = line.queue.pop() else { break };
-            wakers.push(waiter.finish_as(SHUT));
-        }
-        let more = wakers.is_full();
-        if !more {
-            line.threads = 0;
-        }
-        self.tidy(&line);
-        drop(line);
-        wakers.wake();
-        more
     }
 
     /// Clears Q, if there is no reason for it (P2).

@@ -17,7 +17,7 @@
 
 use crate::{
     park::{self, Tick, Why},
-    queue::{WaitQueue, Waiter, Wakers, in_batches},
+    queue::{WaitQueue, Waiter, wake_in_batches},
     spin::{SpinMutex, SpinMutexGuard},
     turn::Turn,
 };
@@ -121,31 +121,19 @@ impl<S: HasSleepers> Drop for Sleeper<'_, S> {
     }
 }
 
-/// Gives the lock back and wakes all who are in line now; not those who join while this runs. A waker that panics costs
-/// nobody else the wake-up.
+/// Gives the lock back and wakes all who are in line now; not those who join while this runs.
 pub(crate) fn wake_all<'a, S: HasSleepers>(lock: &'a SpinMutex<S>, mut state: SpinMutexGuard<'a, S>) {
     if state.sleepers().is_empty() {
         return;
     }
     let line = state.sleepers().line();
-    let mut first = Some(state);
-    in_batches(|| wake_some(first.take().unwrap_or_else(|| lock.lock()), line));
-}
-
-/// Wakes a batch of those who stand before `line`. False if that were all.
-fn wake_some<S: HasSleepers>(mut state: SpinMutexGuard<'_, S>, line: usize) -> bool {
-    let mut wakers = Wakers::new();
-    while !wakers.is_full() {
-        let Some(sleeper) = state.sleepers().pop_before(line) else {
-            drop(state);
-            wakers.wake();
-            return false;
-        };
-        wakers.push(sleeper.finish());
-    }
-    drop(state);
-    wakers.wake();
-    true
+    wake_in_batches(lock, state, |state, wakers| {
+        while !wakers.is_full() {
+            let Some(sleeper) = state.sleepers().pop_before(line) else { return false };
+            wakers.push(sleeper.finish());
+        }
+        true
+    });
 }
 
 #[cfg(all(test, loom))]

@@ -88,10 +88,11 @@ mod deadlock;
 mod wait_group;
 
 pub use greenlight_core::{
-    AcquireError, AcquireTimeoutError, GetOrInit, GetOrTryInit, Lazy, LazyForce, Mutex, MutexGuard, Once, OnceCall,
-    OnceCell, OnceCellWait, OnceWait, RwLock, RwLockReadGuard, RwLockWriteGuard, RwMutex, Semaphore, SemaphoreAcquire,
-    SemaphorePermit, SpinMutex, SpinMutexGuard, TryAcquireError, TrySetError, Watch, WatchChanged, Watcher, channel,
-    defer, park, select, select_biased,
+    AcquireError, AcquireTimeoutError, Barrier, BarrierWait, BarrierWaitResult, Condvar, CondvarWait, GetOrInit,
+    GetOrTryInit, Lazy, LazyForce, Mutex, MutexGuard, Notified, Notify, Once, OnceCall, OnceCell, OnceCellWait,
+    OnceWait, RwLock, RwLockReadGuard, RwLockWriteGuard, RwMutex, Semaphore, SemaphoreAcquire, SemaphorePermit,
+    SpinMutex, SpinMutexGuard, TryAcquireError, TrySetError, Watch, WatchChanged, Watcher, channel, defer, park,
+    select, select_biased,
 };
 pub use join::JoinHandle;
 pub use runtime::{Builder, Runtime};

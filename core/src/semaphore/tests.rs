@@ -322,7 +322,7 @@ fn counts_beyond_the_limit_are_panics_that_name_it_and_change_nothing() {
     let semaphore = Semaphore::new(MAX);
     assert!(panic_of(|| semaphore.add_permits(1)).contains("more than MAX_PERMITS"));
     assert!(panic_of(|| semaphore.add_permits(usize::MAX)).contains("more than MAX_PERMITS"));
-    assert!(panic_of(|| drop(Semaphore::new(MAX + 1))).contains("more than MAX_PERMITS"));
+    assert!(panic_of(|| _ = Semaphore::new(MAX + 1)).contains("more than MAX_PERMITS"));
     assert!(panic_of(|| drop(semaphore.acquire(MAX + 1))).contains("can never be had"));
     assert!(panic_of(|| drop(semaphore.try_acquire(usize::MAX))).contains("can never be had"));
     assert!(panic_of(|| drop(semaphore.acquire_async(MAX + 1))).contains("can never be had"));

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //!   Fresh ─── not now ──▶ InLine ─── let go ──▶ GRANTED, SHUT ─────────────▶ Over
-//!     │                     ▲  ▲                CALLED ── takes them ───────▶ │
+//!     │                     ▲  ▲                FREED ─────────────────────▶ │
+//!     │                     │  │                CALLED ── takes them ───────▶ │
 //!     │                     │  └──────────────────┘ in vain: at the head      │
 //!     └── somebody is called: lets him run once, then takes them ────────────▶┘
 //! ```
 
 use super::{
-    CALLED, CLOSED, GRANTED, Line, ONE, QUEUED, SHUT, Semaphore, error::AcquireError, permit::SemaphorePermit,
+    CALLED, CLOSED, FREED, GRANTED, Line, ONE, QUEUED, SHUT, Semaphore, error::AcquireError, permit::SemaphorePermit,
 };
 use crate::{queue::Waiter, spin::SpinMutexGuard, sync::atomic::Ordering::*, turn::Turn};
 use core::{
@@ -40,6 +41,8 @@ enum Stage {
 pub(super) struct Wait<'a> {
     semaphore: &'a Semaphore,
     want: Want,
+    /// For a [`Notify`](super::Notify): how often all had been freed when this wait began.
+    freed: Option<usize>,
     turn: Turn,
     /// Made by the first poll, because it points to `turn`, which moves until then. It makes the wait `!Unpin`.
     waiter: OnceCell<Waiter<Want>>,
@@ -51,7 +54,8 @@ unsafe impl Send for Wait<'_> {}
 
 /// What a look under the lock comes to.
 enum Look {
-    Taken,
+    /// So many permits: none for one who was freed.
+    Taken(usize),
     Closed,
     /// Those who were called go first.
     Yield,
@@ -60,7 +64,22 @@ enum Look {
 
 impl<'a> Wait<'a> {
     pub(super) fn new(semaphore: &'a Semaphore, want: Want) -> Self {
-        Self { semaphore, want, turn: Turn::new(), waiter: OnceCell::new(), stage: Cell::new(Stage::Fresh) }
+        Self {
+            semaphore,
+            want,
+            freed: None,
+            turn: Turn::new(),
+            waiter: OnceCell::new(),
+            stage: Cell::new(Stage::Fresh),
+        }
+    }
+
+    /// One permit, or to be freed from now on.
+    pub(super) fn notification(semaphore: &'a Semaphore, thread: bool) -> Self {
+        let freed = Some(semaphore.line.lock().freed);
+        let mut wait = Self::new(semaphore, Want { permits: 1, thread });
+        wait.freed = freed;
+        wait
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -72,23 +91,24 @@ impl<'a> Wait<'a> {
         let this = self.get_ref();
         let node = this.waiter.get_or_init(|| Waiter::new(&this.turn, GRANTED, this.want));
         let semaphore = this.semaphore;
-        if this.stage.get() != Stage::InLine && semaphore.take_unqueued(this.want.permits) {
-            return this.over(true);
+        let may_be_freed = this.freed.is_some();
+        if this.stage.get() != Stage::InLine && !may_be_freed && semaphore.take_unqueued(this.want.permits) {
+            return this.over(Ok(this.want.permits));
         }
         // Dropped after the lock is given back: wakers are foreign code.
         let fresh = waker.clone();
         let old;
         let mut line = semaphore.line.lock();
         match this.look(node, &mut line) {
-            Look::Taken => {
+            Look::Taken(permits) => {
                 // A called one leaves; and by an earlier call there may be enough for the next, too.
                 semaphore.let_go(line);
-                return this.over(true);
+                return this.over(Ok(permits));
             }
             Look::Closed => {
                 semaphore.tidy(&line);
                 drop(line);
-                return this.over(false);
+                return this.over(Err(AcquireError));
             }
             Look::Yield => {
                 this.stage.set(Stage::Yielded);
@@ -110,9 +130,9 @@ impl<'a> Wait<'a> {
         Poll::Pending
     }
 
-    fn over(&self, taken: bool) -> Poll<Result<SemaphorePermit<'a>, AcquireError>> {
+    fn over(&self, permits: Result<usize, AcquireError>) -> Poll<Result<SemaphorePermit<'a>, AcquireError>> {
         self.stage.set(Stage::Over);
-        Poll::Ready(if taken { Ok(SemaphorePermit::new(self.semaphore, self.want.permits)) } else { Err(AcquireError) })
+        Poll::Ready(permits.map(|permits| SemaphorePermit::new(self.semaphore, permits)))
     }
 
     /// Takes the permits, or stands in line after it.
@@ -120,8 +140,9 @@ impl<'a> Wait<'a> {
         let (semaphore, Want { permits, thread }) = (self.semaphore, self.want);
         let first_in_line = match self.stage.get() {
             Stage::InLine => match self.turn.outcome() {
-                Some(GRANTED) => return Look::Taken,
+                Some(GRANTED) => return Look::Taken(permits),
                 Some(SHUT) => return Look::Closed,
+                Some(FREED) => return Look::Taken(0),
                 Some(_) => {
                     line.called -= 1;
                     true
@@ -130,7 +151,7 @@ impl<'a> Wait<'a> {
                 None if line.queue.peek().is_some_and(|first| ptr::eq(first, &node.payload)) => {
                     if semaphore.take(permits) {
                         self.leave(node, line);
-                        return Look::Taken;
+                        return Look::Taken(permits);
                     }
                     return Look::Sleep;
                 }
@@ -138,11 +159,18 @@ impl<'a> Wait<'a> {
             },
             _ => line.queue.is_empty(),
         };
+        // Called, it takes the permit that it was called for, if that is there; before, it leaves it to others.
+        let freed = self.freed.is_some_and(|freed| freed != line.freed);
+        if freed && !(self.stage.get() == Stage::InLine && semaphore.take(permits)) {
+            return Look::Taken(0);
+        }
+        if freed {
+            return Look::Taken(permits);
+        }
         let may_take = permits == 0 || line.called == 0 || self.stage.get() != Stage::Fresh;
         let mut state = semaphore.state.load(Relaxed);
         loop {
             if state & CLOSED != 0 {
-                self.stage.set(Stage::Over);
                 return Look::Closed;
             }
             let enough = permits == 0 || first_in_line && state / ONE >= permits;
@@ -151,7 +179,7 @@ impl<'a> Wait<'a> {
             }
             let (next, order) = if enough { (state - permits * ONE, Acquire) } else { (state | QUEUED, Relaxed) };
             match semaphore.state.compare_exchange_weak(state, next, order, Relaxed) {
-                Ok(_) if enough => return Look::Taken,
+                Ok(_) if enough => return Look::Taken(permits),
                 Ok(_) => break,
                 Err(now) => state = now,
             }
@@ -195,6 +223,9 @@ impl Drop for Wait<'_> {
                 Some(CALLED) => line.called -= 1,
                 _ => {}
             }
+        }
+        if self.freed.is_some() {
+            self.semaphore.keep_one(&line);
         }
         self.semaphore.let_go(line);
     }
