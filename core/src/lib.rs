@@ -13,6 +13,11 @@
 //! | wait for the first of several channels | [`select!`]                                |         |
 //! | wait until a number of things are done | [`WaitGroup`]                              |         |
 //! | share data                             | [`Mutex`], [`RwLock`], [`Poison`]          |         |
+//! | do something once, make a value once   | [`Once`], [`OnceCell`], [`Lazy`]           |         |
+//! | let a number of tasks in at a time      | [`Semaphore`]                              |         |
+//! | wait for what others do under a lock   | [`Condvar`]                                |         |
+//! | wait for each other                    | [`Barrier`]                                |         |
+//! | tell that something happened           | [`Notify`]                                 |         |
 //! | share the latest value                 | [`Watch`], [`channel::watch`]              |         |
 //! | share data for a few instructions      | [`SpinMutex`], [`TicketMutex`]             |         |
 //! | share data with an interrupt handler   | `CriticalMutex` (`critical-section`)       |         |
@@ -109,6 +114,17 @@ mod watch;
 
 mod waitable;
 
+mod once;
+mod once_cell;
+
+mod lazy;
+
+mod semaphore;
+
+mod condvar;
+
+mod barrier;
+
 pub mod channel;
 
 mod defer;
@@ -116,12 +132,20 @@ mod defer;
 #[cfg(all(test, feature = "std"))]
 mod test_support;
 
+pub use barrier::{Barrier, BarrierWait, BarrierWaitResult};
+pub use condvar::{Condvar, CondvarWait};
 pub use defer::Defer;
+pub use lazy::{Lazy, LazyForce};
 pub use mutex::{Mutex, MutexGuard, MutexLockFuture};
+pub use once::{Once, OnceCall, OnceWait};
+pub use once_cell::{GetOrInit, GetOrTryInit, OnceCell, OnceCellWait, TrySetError};
 #[cfg(feature = "std")]
 pub use poison::PoisonGuard;
 pub use poison::{Poison, Poisoned};
 pub use rw_lock::{RwLock, RwLockReadFuture, RwLockReadGuard, RwLockWriteFuture, RwLockWriteGuard};
+pub use semaphore::{
+    AcquireError, AcquireTimeoutError, Notified, Notify, Semaphore, SemaphoreAcquire, SemaphorePermit, TryAcquireError,
+};
 #[cfg(feature = "critical-section")]
 pub use spin::CriticalMutex;
 pub use spin::{SpinMutex, SpinMutexGuard, TicketMutex, TicketMutexGuard};

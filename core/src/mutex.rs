@@ -249,7 +249,6 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
     }
 
     /// The lock that `guard` holds: for whoever gives it back in between and takes it again.
-    #[allow(dead_code)] // its user comes with the condition variable
     pub(crate) fn mutex(guard: &Self) -> &'a Mutex<T> {
         guard.lock
     }

@@ -121,9 +121,12 @@ pub mod group;
 pub use block_on::block_on;
 pub use blocking::{BlockingHandle, blocking};
 pub use greenlight_core::{
-    Mutex, MutexGuard, MutexLockFuture, Poison, PoisonGuard, Poisoned, RwLock, RwLockReadFuture, RwLockReadGuard,
-    RwLockWriteFuture, RwLockWriteGuard, RwMutex, SpinMutex, SpinMutexGuard, TicketMutex, TicketMutexGuard,
-    WaitGroupFuture, Watch, WatchChanged, Watcher, channel, defer, park, select, select_biased,
+    AcquireError, AcquireTimeoutError, Barrier, BarrierWait, BarrierWaitResult, Condvar, CondvarWait, GetOrInit,
+    GetOrTryInit, Lazy, LazyForce, Mutex, MutexGuard, MutexLockFuture, Notified, Notify, Once, OnceCall, OnceCell,
+    OnceCellWait, OnceWait, Poison, PoisonGuard, Poisoned, RwLock, RwLockReadFuture, RwLockReadGuard,
+    RwLockWriteFuture, RwLockWriteGuard, RwMutex, Semaphore, SemaphoreAcquire, SemaphorePermit, SpinMutex,
+    SpinMutexGuard, TicketMutex, TicketMutexGuard, TryAcquireError, TrySetError, WaitGroupFuture, Watch, WatchChanged,
+    Watcher, channel, defer, park, select, select_biased,
 };
 pub use join::{JoinError, JoinHandle};
 pub use locals::TaskLocal;
