@@ -194,7 +194,7 @@ fn the_error_tells_a_panic_from_a_cancellation() {
     task.cancel();
     let error = task.join().unwrap_err();
     assert!(error.is_cancelled() && !error.is_panic() && error.message().is_none());
-    assert_eq!(error.to_string(), format!("green thread {id} was cancelled"));
+    assert_eq!(error.to_string(), format!("task {id} was cancelled"));
     let error = error.try_into_panic().unwrap_err();
     let panic = std::panic::catch_unwind(|| error.resume()).map(|_: ()| ()).unwrap_err();
     assert!(panic.downcast_ref::<String>().unwrap().ends_with("was cancelled"));
