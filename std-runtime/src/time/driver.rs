@@ -11,7 +11,8 @@
 //! thread of its own, so that a busy worker does not hold up the others' timers, and starts with the first alarm.
 //!
 //! * A1  `until` says how long the thread will sleep: 0 while it is awake. Only an alarm before that wakes it, so setting a
-//!   later one, and taking out any, is no business of the kernel's.
+//!   later one, and taking out any, is no business of the kernel's. Who moves it unparks the thread, which then begins its
+//!   round anew, whatever it finds: else it would sleep longer than `until` says.
 //! * A2  `counted` says that the thread counts as one that sleeps and has nothing to do (`deadlock.rs`): it sleeps, and there is no
 //!   alarm. It is set and cleared in the step under the lock that makes it so. So the last alarm's `take_out` needs not wake
 //!   the thread, though it sleeps on for that alarm's time.
@@ -133,7 +134,8 @@ fn main() {
         drop(driver);
         match first {
             Some(tick) => thread::park_timeout(Duration::from_nanos(tick - now)),
-            None => HELPERS.sleep(None, || self::driver().counted),
+            // Not while it is `counted`: an alarm that came and went meanwhile has moved `until`.
+            None => HELPERS.sleep(None, || self::driver().until == Tick::MAX),
         }
     }
 }
