@@ -95,7 +95,8 @@ struct End {
 ///
 /// [`is_done`](Self::is_done) is one load. A child is one allocation and a slot in its parent's list, which it leaves
 /// in constant time; it needs no task and no thread. Cancelling takes time for each descendant that is in use, and for
-/// nothing else. A deadline is one timer, if it comes before the parent's.
+/// nothing else. A deadline is one timer, if it comes before the parent's; when it passes, the thread of the timers does
+/// what a cancel does.
 #[derive(Clone, Default)]
 pub struct Context {
     /// None: it never ends.

@@ -53,9 +53,18 @@ pub(crate) struct Helpers {
     wakes: AtomicUsize,
 }
 
-pub(crate) static HELPERS: Helpers = Helpers { asleep: AtomicUsize::new(0), wakes: AtomicUsize::new(0) };
+pub(crate) static HELPERS: Helpers = Helpers::new();
 
 impl Helpers {
+    pub(crate) const fn new() -> Self {
+        Self { asleep: AtomicUsize::new(0), wakes: AtomicUsize::new(0) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn asleep(&self) -> usize {
+        self.asleep.load(SeqCst)
+    }
+
     /// A helper has nothing to do from here on.
     pub(crate) fn falls_asleep(&self) {
         self.asleep.fetch_add(1, SeqCst);

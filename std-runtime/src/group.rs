@@ -29,7 +29,7 @@ use std::{
 
 pub use parallel::{Parallel, parallel_for, parallel_map};
 pub use policy::{CollectAll, FirstError, FirstSuccess, Policy};
-pub use pool::{Pool, PoolHandle};
+pub use pool::{Pool, PoolFull, PoolHandle, Submit};
 pub use single_flight::{Flight, SingleFlight};
 
 /// Green threads that work on one thing: one waits for all of them, and a [`Policy`] says what their results amount to. Go's
@@ -214,6 +214,19 @@ impl<P: Policy> Group<P> {
         }
     }
 
+    /// [`go`](Self::go) as a future, which is ready once `f` has been started.
+    ///
+    /// # Panics
+    ///
+    /// Its poll, as [`go`](Self::go), and if it was ready before.
+    ///
+    /// # Cancellation
+    ///
+    /// It can be dropped at any time: if it was not ready, nothing has been started.
+    pub fn go_async<F: FnOnce() -> P::Output + Send + 'static>(&self, f: F) -> GroupGo<'_, P, F> {
+        GroupGo { waiting: self.shared.seats.waiting(), group: self, f: Some(f) }
+    }
+
     /// A seat is taken.
     #[track_caller]
     fn start(&self, f: impl FnOnce() -> P::Output + Send + 'static) {
@@ -331,6 +344,36 @@ impl<P: Policy> Clone for Group<P> {
 impl<P: Policy> fmt::Debug for Group<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Group").field("running", &self.running()).finish_non_exhaustive()
+    }
+}
+
+/// Future of [`Group::go_async`].
+#[must_use = "a future does nothing until it is polled"]
+pub struct GroupGo<'a, P: Policy, F> {
+    waiting: Waiting<'a, Seats>,
+    group: &'a Group<P>,
+    f: Option<F>,
+}
+
+impl<P: Policy, F: FnOnce() -> P::Output + Send + 'static> Future for GroupGo<'_, P, F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<()> {
+        // SAFETY: `waiting` is pinned whenever we are: it is not moved out, there is no `Drop` and no `Unpin` of our own. `f` is
+        // not pinned: nobody gets a pinned reference to it.
+        let (waiting, group, f) = unsafe {
+            let this = self.get_unchecked_mut();
+            (Pin::new_unchecked(&mut this.waiting), this.group, &mut this.f)
+        };
+        assert!(f.is_some(), "a `GroupGo` was polled after it was ready");
+        let seat = waiting.poll(cx.waker(), Seats::take);
+        seat.map(|()| f.take().into_iter().for_each(|f| group.start(f)))
+    }
+}
+
+impl<P: Policy, F> fmt::Debug for GroupGo<'_, P, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GroupGo").finish_non_exhaustive()
     }
 }
 

@@ -36,7 +36,11 @@
 //! * [`scope`] starts green threads that borrow, and waits for them; [`JoinHandle::cancel`] ends one where it waits;
 //!   [`task::Builder`] names it; [`task_local!`] gives each its own value of a variable.
 //! * [`go_async`] starts a future as a task, and [`block_on`] waits for one.
-//! * [`sleep`] and the calls with a time limit wait on a timer of the runtime.
+//! * [`sleep`] and the calls with a time limit wait on a timer of the runtime. [`time`] has timers, tickers, and limits for
+//!   futures.
+//! * [`context`]: telling a tree of tasks that their work is not wanted any more, or until when it is.
+//! * [`blocking()`] runs what would block a worker on a thread of a pool; [`fs`], [`process`] and [`stdin`] are made of it.
+//! * [`group`]: tasks that end together, calls that are made once for all who ask, pools, parallel loops.
 //! * A program in which everybody waits for everybody is told so, with a line for each green thread, and exit code 2.
 //!
 //! # What a green thread may do

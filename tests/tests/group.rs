@@ -540,3 +540,36 @@ fn a_result_that_panics_when_dropped_is_a_panic_of_the_group() {
     let payload = panic_of(|| std::mem::forget(group.wait()));
     assert_eq!(payload.downcast_ref(), Some(&"in a drop"));
 }
+
+/// A future that starts a task or submits a job waits for its place; dropped before, it has taken none.
+#[test]
+fn futures_wait_for_a_place_and_leave_without_a_trace() {
+    let group = Group::collect_all(&background());
+    group.set_limit(1);
+    let pool = Pool::new(1, 1);
+    let (gate, wait) = bounded::<()>(0);
+    let waits = wait.clone();
+    block_on(group.go_async(move || waits.recv().map_or(1, |()| 0)));
+    let (started, has_started) = bounded(0);
+    let first = block_on(pool.submit_async(move || {
+        started.send(()).unwrap();
+        wait.recv().map_or(1, |()| 0)
+    }));
+    has_started.recv().unwrap();
+    let second = block_on(pool.submit_async(|| 2));
+    let cx = &mut std::task::Context::from_waker(std::task::Waker::noop());
+    {
+        let mut starting = std::pin::pin!(group.go_async(|| unreachable!()));
+        let mut submitting = std::pin::pin!(pool.submit_async(|| unreachable!()));
+        assert!(starting.as_mut().poll(cx).is_pending() && submitting.as_mut().poll(cx).is_pending());
+    }
+    let mut third = std::pin::pin!(group.go_async(|| 3));
+    assert!(third.as_mut().poll(cx).is_pending());
+    drop(gate);
+    block_on(third.as_mut());
+    assert!(catch_unwind(AssertUnwindSafe(|| third.as_mut().poll(cx))).is_err(), "it was ready before");
+    assert_eq!(group.wait(), [1, 3]);
+    assert_eq!((first.join().unwrap(), second.join().unwrap()), (1, 2));
+    assert_eq!(block_on(pool.submit_async(|| 4)).join().unwrap(), 4);
+    pool.shutdown();
+}

@@ -337,3 +337,15 @@ fn a_busy_worker_does_not_stop_the_clock() {
     tx.send(()).unwrap();
     busy.join().unwrap();
 }
+
+/// The timer thread, after a sleep so long that it looks around no more, is woken by alarms that are taken back before it runs;
+/// the next alarm comes later than they would have.
+#[test]
+fn an_alarm_after_those_that_were_taken_back_goes_off() {
+    for pause in [0, 50, 2700] {
+        thread::sleep(Duration::from_millis(pause));
+        (0..300).for_each(|_| drop(after_func(2 * SHORT, || unreachable!())));
+        thread::sleep(SHORT / 2);
+        block_on(sleep_async(5 * SHORT));
+    }
+}

@@ -6,7 +6,7 @@ use crate::{
     go,
 };
 use greenlight_core::{
-    channel::{Sender, TrySendError, bounded},
+    channel::{SendFuture, Sender, TrySendError, bounded},
     park::TimedOut,
 };
 use std::{
@@ -95,6 +95,24 @@ impl Pool {
         }
     }
 
+    /// [`submit`](Self::submit) as a future, which brings the handle.
+    ///
+    /// # Panics
+    ///
+    /// Its poll, if it was ready before.
+    ///
+    /// # Cancellation
+    ///
+    /// It can be dropped at any time: if it was not ready, `f` is not in the queue.
+    pub fn submit_async<F, T>(&self, f: F) -> Submit<'_, T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let (call, delivery) = delivery::pack(f);
+        Submit { sending: self.queue.send_async(call), delivery: Some(delivery) }
+    }
+
     /// How many green threads it has.
     pub fn workers(&self) -> usize {
         self.workers.len()
@@ -136,6 +154,34 @@ impl fmt::Display for PoolFull {
 }
 
 impl std::error::Error for PoolFull {}
+
+/// Future of [`Pool::submit_async`].
+#[must_use = "a future does nothing until it is polled"]
+pub struct Submit<'a, T> {
+    sending: SendFuture<'a, Call>,
+    delivery: Option<Delivery<T>>,
+}
+
+impl<T> Future for Submit<'_, T> {
+    type Output = PoolHandle<T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<PoolHandle<T>> {
+        // SAFETY: `sending` is pinned whenever we are: it is not moved out, there is no `Drop` and no `Unpin` of our own. The
+        // delivery is not pinned.
+        let (sending, delivery) = unsafe {
+            let this = self.get_unchecked_mut();
+            (Pin::new_unchecked(&mut this.sending), &mut this.delivery)
+        };
+        // As in `submit`, it cannot fail.
+        sending.poll(cx).map(|_| PoolHandle { delivery: delivery.take().expect("not ready before") })
+    }
+}
+
+impl<T> fmt::Debug for Submit<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Submit").finish_non_exhaustive()
+    }
+}
 
 /// Waits for a job of a [`Pool`] and takes its result: by [`join`](Self::join), or as a future. Dropping it leaves the job to be
 /// done.

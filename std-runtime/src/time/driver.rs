@@ -11,7 +11,8 @@
 //! thread of its own, so that a busy worker does not hold up the others' timers, and starts with the first alarm.
 //!
 //! * A1  `until` says how long the thread will sleep: 0 while it is awake. Only an alarm before that wakes it, so setting a
-//!   later one, and taking out any, is no business of the kernel's.
+//!   later one, and taking out any, is no business of the kernel's. Who moves it unparks the thread, which then begins its
+//!   round anew, whatever it finds: else it would sleep longer than `until` says.
 //! * A2  `counted` says that the thread counts as one that sleeps and has nothing to do (`deadlock.rs`): it sleeps, and there is no
 //!   alarm. It is set and cleared in the step under the lock that makes it so. So the last alarm's `take_out` needs not wake
 //!   the thread, though it sleeps on for that alarm's time.
@@ -20,12 +21,12 @@
 //! Not a green thread: it would be bound to one worker, and would be seen in the report of a deadlock.
 
 use super::alarms::{Alarms, Key};
-use crate::deadlock::HELPERS;
+use crate::deadlock::{HELPERS, Helpers};
 use greenlight_core::park::{self, Tick};
 use std::{
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     task::Waker,
     thread::{self, Thread},
     time::Duration,
@@ -51,18 +52,85 @@ impl Action {
     }
 }
 
-struct Driver {
-    alarms: Alarms<Action>,
+/// What the lock guards: the list, and what the thread is believed to do. Nothing in here waits or reads a clock.
+struct Driver<A> {
+    alarms: Alarms<A>,
     /// A1.
     until: Tick,
     /// A2.
     counted: bool,
-    thread: Option<Thread>,
+    helpers: &'static Helpers,
 }
 
-static DRIVER: Mutex<Driver> = Mutex::new(Driver { alarms: Alarms::new(), until: 0, counted: false, thread: None });
+/// What the thread does next.
+enum Round<A> {
+    Act(A),
+    SleepUntil(Tick),
+    /// Until [`is_idle`](Driver::is_idle) says no.
+    Sleep,
+}
 
-fn driver() -> MutexGuard<'static, Driver> {
+impl<A> Driver<A> {
+    const fn new(helpers: &'static Helpers) -> Self {
+        Self { alarms: Alarms::new(), until: 0, counted: false, helpers }
+    }
+
+    /// True beside the key if the thread is to be unparked.
+    fn set(&mut self, tick: Tick, action: A) -> (Key, bool) {
+        let key = self.alarms.set(tick, action);
+        if mem::take(&mut self.counted) {
+            self.helpers.is_woken();
+        }
+        let earlier = tick < self.until;
+        if earlier {
+            self.until = tick;
+        }
+        (key, earlier)
+    }
+
+    fn take_out(&mut self, key: Key) -> Option<A> {
+        let action = self.alarms.take_out(key)?;
+        if self.until > 0 && self.alarms.first().is_none() {
+            self.counted = true;
+            self.helpers.falls_asleep();
+        }
+        Some(action)
+    }
+
+    fn round(&mut self, now: Tick) -> Round<A> {
+        self.until = 0;
+        if mem::take(&mut self.counted) {
+            self.helpers.rises();
+        }
+        if let Some(action) = self.alarms.pop_due(now) {
+            return Round::Act(action);
+        }
+        match self.alarms.first() {
+            Some(tick) => {
+                self.until = tick;
+                Round::SleepUntil(tick)
+            }
+            None => {
+                self.until = Tick::MAX;
+                self.counted = true;
+                self.helpers.falls_asleep();
+                Round::Sleep
+            }
+        }
+    }
+
+    /// Whether a thread that sleeps without end goes on with that. Not `counted`: an alarm that came and went meanwhile has
+    /// moved `until`.
+    fn is_idle(&self) -> bool {
+        self.until == Tick::MAX
+    }
+}
+
+static DRIVER: Mutex<Driver<Action>> = Mutex::new(Driver::new(&HELPERS));
+/// Made with the first alarm, under the lock.
+static THREAD: OnceLock<Thread> = OnceLock::new();
+
+fn driver() -> MutexGuard<'static, Driver<Action>> {
     // Nothing in here panics with the lock held, but for want of memory.
     DRIVER.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -74,24 +142,19 @@ fn driver() -> MutexGuard<'static, Driver> {
 /// If the timer thread cannot be started.
 pub(crate) fn set(tick: Tick, action: Action) -> Key {
     let mut driver = driver();
-    if driver.thread.is_none() {
+    if THREAD.get().is_none() {
         match thread::Builder::new().name("greenlight-timer".into()).spawn(main) {
-            Ok(thread) => driver.thread = Some(thread.thread().clone()),
+            Ok(thread) => _ = THREAD.set(thread.thread().clone()),
             Err(error) => {
                 drop(driver);
                 panic!("cannot start the timer thread: {error}");
             }
         }
     }
-    let key = driver.alarms.set(tick, action);
-    if mem::take(&mut driver.counted) {
-        HELPERS.is_woken();
-    }
-    if tick < driver.until {
-        driver.until = tick;
-        if let Some(thread) = &driver.thread {
-            thread.unpark();
-        }
+    let (key, unpark) = driver.set(tick, action);
+    drop(driver);
+    if let Some(thread) = THREAD.get().filter(|_| unpark) {
+        thread.unpark();
     }
     key
 }
@@ -99,41 +162,21 @@ pub(crate) fn set(tick: Tick, action: Action) -> Key {
 /// Whether it was in time: what the alarm was to do will not happen. Where it was to call a function, the function is
 /// dropped.
 pub(crate) fn take_out(key: Key) -> bool {
-    let mut driver = driver();
-    let action = driver.alarms.take_out(key);
-    if action.is_some() && driver.until > 0 && driver.alarms.first().is_none() {
-        driver.counted = true;
-        HELPERS.falls_asleep();
-    }
-    drop(driver);
-    // Foreign code may run where it is dropped.
+    let action = driver().take_out(key);
+    // Foreign code may run where it is dropped: without the lock.
     action.is_some()
 }
 
 /// The timer thread's life.
 fn main() {
     loop {
-        let mut driver = driver();
-        driver.until = 0;
-        if mem::take(&mut driver.counted) {
-            HELPERS.rises();
-        }
         let now = park::now();
-        if let Some(action) = driver.alarms.pop_due(now) {
-            drop(driver);
-            action.run();
-            continue;
-        }
-        let first = driver.alarms.first();
-        driver.until = first.unwrap_or(Tick::MAX);
-        driver.counted = first.is_none();
-        if driver.counted {
-            HELPERS.falls_asleep();
-        }
-        drop(driver);
-        match first {
-            Some(tick) => thread::park_timeout(Duration::from_nanos(tick - now)),
-            None => HELPERS.sleep(None, || self::driver().counted),
+        // In a statement of its own: the lock is given back at its end.
+        let round = driver().round(now);
+        match round {
+            Round::Act(action) => action.run(),
+            Round::SleepUntil(tick) => thread::park_timeout(Duration::from_nanos(tick - now)),
+            Round::Sleep => HELPERS.sleep(None, || driver().is_idle()),
         }
     }
 }
@@ -166,3 +209,6 @@ impl Drop for Alarm {
         self.clear();
     }
 }
+
+#[cfg(test)]
+mod tests;
