@@ -88,10 +88,11 @@ impl<P> Seat<P> {
 
     /// How a peer ended this sleep, if one did; the seat is empty then.
     pub(crate) fn outcome(&self) -> Option<usize> {
-        let outcome = self.turn.outcome().filter(|_| self.taken.get());
-        if outcome.is_some() {
-            self.taken.set(false);
+        if !self.taken.get() {
+            return None;
         }
+        let outcome = self.turn.outcome();
+        self.taken.set(outcome.is_none());
         outcome
     }
 

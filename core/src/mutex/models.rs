@@ -75,7 +75,7 @@ fn mutex_forgotten_future_is_passed_by_a_call() {
 
 /// A call that unwinds out of its sleep, or runs out of time, while the lock is given back: who stands behind it gets the
 /// lock. Fails if a withdrawal drops the wake-up that it had.
-fn withdraw(give_up: bool) {
+fn withdraw(give_up: bool, unlock: fn(&Mutex<u32>)) {
     loom::model(move || {
         let lock = Arc::new(Mutex::new(0));
         assert!(lock.raw.take());
@@ -88,8 +88,7 @@ fn withdraw(give_up: bool) {
             };
             let holder = {
                 let lock = lock.clone();
-                // SAFETY: it is locked, and this is its holder's one unlock.
-                thread::spawn(move || unsafe { lock.raw.give_back() })
+                thread::spawn(move || unlock(&lock))
             };
             if give_up && wait.give_up() {
                 // SAFETY: ours, as it says.
@@ -104,37 +103,70 @@ fn withdraw(give_up: bool) {
     });
 }
 
+/// The one unlock by the holder that the test took it for.
+fn give_back(lock: &Mutex<u32>) {
+    // SAFETY: it is locked, and its holder does nothing else.
+    unsafe { lock.raw.give_back() }
+}
+
+fn hand_over(lock: &Mutex<u32>) {
+    // SAFETY: as above.
+    unsafe { lock.raw.hand_over() }
+}
+
 #[test]
 fn mutex_unwinding_wait_passes_on() {
-    withdraw(false);
+    withdraw(false, give_back);
+}
+
+#[test]
+fn mutex_unwinding_wait_passes_a_grant_on() {
+    withdraw(false, hand_over);
 }
 
 #[test]
 fn mutex_wait_out_of_time_passes_on() {
-    withdraw(true);
+    withdraw(true, give_back);
 }
 
-/// A future that is polled by another task, then dropped, while the lock is given back: the last waker is woken if its poll
-/// said `Pending` and the drop came late, and nobody touches what is gone.
 #[test]
-fn mutex_new_waker_and_drop_meet_unlock() {
+fn mutex_wait_out_of_time_keeps_a_grant() {
+    withdraw(true, hand_over);
+}
+
+/// A future that is polled by another task while the lock is given back: the waker of the last poll is woken if that said
+/// `Pending`. Fails if the seat keeps the first waker.
+#[test]
+fn mutex_new_waker_meets_unlock() {
     loom::model(|| {
         let lock = Arc::new(Mutex::new(0));
         let ((_, old), (new, waker)) = (Woken::new(), Woken::new());
         assert!(lock.raw.take());
+        let mut future = Box::pin(lock.lock_async());
+        assert!(poll_once(&mut future, &old).is_pending());
         let other = {
-            let mut future = Box::pin(lock.lock_async());
-            assert!(poll_once(&mut future, &old).is_pending());
-            let other = {
-                let lock = lock.clone();
-                // SAFETY: it is locked, and this is its holder's one unlock.
-                thread::spawn(move || unsafe { lock.raw.give_back() })
-            };
-            if poll_once(&mut future, &waker).is_pending() && new.times() > 0 {
-                assert!(poll_once(&mut future, &waker).is_ready(), "woken, and nobody else is there");
-            }
-            other
+            let lock = lock.clone();
+            thread::spawn(move || give_back(&lock))
         };
+        let ready = poll_once(&mut future, &waker).is_ready();
+        other.join().unwrap();
+        assert!(ready || new.times() == 1 && poll_once(&mut future, &waker).is_ready());
+    });
+}
+
+/// A future that is dropped while the lock is given back: nobody touches what is gone, and the lock is free.
+#[test]
+fn mutex_drop_meets_unlock() {
+    loom::model(|| {
+        let lock = Arc::new(Mutex::new(0));
+        assert!(lock.raw.take());
+        let mut future = Box::pin(lock.lock_async());
+        assert!(poll_once(&mut future, Waker::noop()).is_pending());
+        let other = {
+            let lock = lock.clone();
+            thread::spawn(move || give_back(&lock))
+        };
+        drop(future);
         other.join().unwrap();
         assert!(lock.try_lock().is_some());
     });

@@ -118,12 +118,14 @@ impl RawMutex {
     #[cold]
     fn let_go(&self, hand_over: bool) {
         let mut line = self.line.lock();
-        let granted =
-            line.find(|kind| kind.get().is_certain()).is_some_and(|kind| hand_over || kind.get() == Kind::Impatient);
-        if granted {
-            let waker = line.pop_if(|kind| kind.get().is_certain()).and_then(|waiter| waiter.finish_as(GRANTED));
-            // M2: L is set and stays, and we hold the queue lock, so this may be a store. The turn carries what we wrote.
-            self.state.store(LOCKED | queued(&line), Relaxed);
+        let call = line.find(|kind| kind.get().is_certain()).map(Cell::get);
+        let granted = call.is_some_and(|kind| hand_over || kind == Kind::Impatient);
+        if granted || line.peek().is_some_and(|kind| kind.get().is_certain()) {
+            // It alone. If it is only woken, it is not served yet: `take` may fail.
+            let (outcome, locked) = if granted { (GRANTED, LOCKED) } else { (WOKEN, 0) };
+            let waker = line.pop_if(|kind| kind.get().is_certain()).and_then(|waiter| waiter.finish_as(outcome));
+            // M2: L is set, and we hold the queue lock, so this may be a store.
+            self.state.store(locked | queued(&line), Release);
             drop(line);
             waker.into_iter().for_each(Waker::wake);
             return;
@@ -169,7 +171,6 @@ fn wake_some(line: &mut Line, wakers: &mut Wakers) -> bool {
     while !wakers.is_full() {
         let Some(waiter) = line.pop() else { return false };
         let certain = waiter.payload().get().is_certain();
-        // Not served yet: `take` may fail.
         wakers.push(waiter.finish_as(WOKEN));
         if certain {
             return false;

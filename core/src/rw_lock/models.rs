@@ -154,6 +154,52 @@ fn rw_lock_dropped_future_passes_on() {
     withdraw(Kind::Future, false);
 }
 
+/// A writer who withdraws lets in the reader behind him, beside the reader who is inside and stays. Fails if a withdrawal does
+/// not look who fits in now.
+#[test]
+fn rw_lock_withdrawal_lets_in() {
+    loom::model(|| {
+        let lock = Arc::new(RwLock::new(0));
+        let inside = lock.read();
+        let writer = Box::pin(Wait::new(&lock.raw, Access::Write, Kind::Patient));
+        assert!(writer.as_ref().poll(Waker::noop()).is_pending());
+        let reader = {
+            let lock = lock.clone();
+            thread::spawn(move || assert_eq!(*lock.read(), 0))
+        };
+        drop(writer);
+        reader.join().unwrap();
+        drop(inside);
+        assert!(lock.try_write().is_some());
+    });
+}
+
+/// A reader who was woken, not let in, because a future that writes was woken before him, lets in the reader behind him, beside
+/// himself. Fails if he does not look who fits in now.
+#[test]
+fn rw_lock_who_came_in_lets_in() {
+    loom::model(|| {
+        let lock = Arc::new(RwLock::new(0));
+        assert!(lock.raw.try_enter(Access::Write, Manners::InLine));
+        let mut forgotten = Box::pin(lock.write_async());
+        assert!(poll_once(&mut forgotten, Waker::noop()).is_pending());
+        let first = Box::pin(Wait::new(&lock.raw, Access::Read, Kind::Patient));
+        assert!(first.as_ref().poll(Waker::noop()).is_pending());
+        let second = {
+            let lock = lock.clone();
+            thread::spawn(move || assert_eq!(*lock.read(), 0))
+        };
+        // SAFETY: written, by us.
+        unsafe { lock.raw.leave(Access::Write) };
+        assert!(first.as_ref().poll(Waker::noop()).is_ready());
+        second.join().unwrap();
+        // SAFETY: read, by us.
+        unsafe { lock.raw.leave(Access::Read) };
+        drop(forgotten);
+        assert!(lock.try_write().is_some());
+    });
+}
+
 /// A future that is polled by another task while the lock is given back: the waker of the last poll is woken if that said
 /// `Pending`.
 #[test]

@@ -127,34 +127,25 @@ fn wait_group_reuse() {
     });
 }
 
-/// A future and a call wait for one `done`: both are woken, and have seen the work.
+/// A future is woken by the last of two `done`s, and has seen the work of both. Fails like the call's.
 #[test]
-fn wait_group_future_beside_a_call() {
+fn wait_group_future_sees_all_work() {
     loom::model(|| {
-        let shared = shared(1);
-        let look = |shared: &Shared| {
-            // SAFETY: the worker has reported done.
-            assert_eq!(shared.data[0].with(|d| unsafe { *d }), 1);
-        };
-        let other = {
+        let shared = shared(2);
+        let workers = [0, 1].map(|i| {
             let shared = shared.clone();
             thread::spawn(move || {
-                block_on(shared.group.wait_async());
-                look(&shared)
-            })
-        };
-        let worker = {
-            let shared = shared.clone();
-            thread::spawn(move || {
-                // SAFETY: ours until `done`.
-                shared.data[0].with_mut(|d| unsafe { *d = 1 });
+                // SAFETY: the cell is this thread's until its `done`.
+                shared.data[i].with_mut(|d| unsafe { *d = 1 });
                 shared.group.done()
             })
-        };
-        shared.group.wait();
-        look(&shared);
-        other.join().unwrap();
-        worker.join().unwrap();
+        });
+        block_on(shared.group.wait_async());
+        for cell in &shared.data {
+            // SAFETY: both have reported done.
+            assert_eq!(cell.with(|d| unsafe { *d }), 1);
+        }
+        workers.into_iter().for_each(|worker| worker.join().unwrap());
     });
 }
 
