@@ -161,8 +161,8 @@ fn semaphore_cancel_meets_release() {
     }
 }
 
-/// A future that was in line first and is not polled any more: the thread behind it gets the permit (P4). Fails if a called
-/// future's permit is kept for it, or if no thread is called with it.
+/// A future that was in line first and is not polled any more: the thread behind it gets the permit (P4). Fails if no thread
+/// is called with it.
 #[test]
 fn semaphore_unpolled_future_stops_no_thread() {
     loom::model(|| {
