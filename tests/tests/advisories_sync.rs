@@ -124,6 +124,44 @@ fn forgotten_guards_only_cost_their_permits() {
     });
 }
 
+/// A future that was woken and is not polled ("futurelock"): green threads behind it in line, and those who come later, get
+/// the permit and the notification that it was woken for.
+#[test]
+fn a_future_that_nobody_polls_stops_no_green_thread() {
+    use std::{
+        future::Future,
+        pin::pin,
+        task::{Context, Waker},
+    };
+    on_workers(|| {
+        let (semaphore, notify) = (Arc::new(Semaphore::new(0)), Arc::new(Notify::new()));
+        let (mut acquire, mut notified) = (pin!(semaphore.acquire_async(1)), pin!(notify.notified()));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(acquire.as_mut().poll(&mut context).is_pending());
+        assert!(notified.as_mut().poll(&mut context).is_pending());
+        let behind = {
+            let (semaphore, notify) = (semaphore.clone(), notify.clone());
+            go(move || {
+                drop(semaphore.acquire(1).unwrap());
+                notify.wait();
+            })
+        };
+        greenlight::sleep(Duration::from_millis(2));
+        semaphore.add_permits(1);
+        greenlight::sleep(Duration::from_millis(2));
+        notify.notify_one();
+        behind.join().unwrap();
+        // Who comes later lets the called ones run first, and they do not.
+        drop(semaphore.acquire(1).unwrap());
+        notify.notify_one();
+        notify.wait();
+        assert!(notify.wait_timeout(Duration::from_millis(1)).is_err());
+        assert_eq!(semaphore.available_permits(), 1);
+        assert!(acquire.poll(&mut context).is_ready());
+        assert!(notified.as_mut().poll(&mut context).is_pending());
+    });
+}
+
 /// A notification in the drop of a waker, which runs in the middle of another notification.
 #[test]
 fn wakers_that_call_back_find_no_lock_held() {

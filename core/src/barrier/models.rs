@@ -3,7 +3,10 @@
 use super::*;
 use crate::test_support::block_on;
 use core::task::Waker;
-use loom::thread;
+use loom::{
+    sync::atomic::{AtomicBool, Ordering::*},
+    thread,
+};
 use std::{boxed::Box, sync::Arc};
 
 /// Three arrive, one of them as a future: all go on, and one leads. Then two rounds follow each other.
@@ -36,19 +39,27 @@ fn barrier_rounds_follow_each_other() {
     });
 }
 
-/// One goes away while another arrives: either he was let go before, or the other waits for somebody else.
+/// One goes away while another looks whether it is the last: it is, or the first one was gone by then. Fails if who goes is
+/// still counted.
 #[test]
 fn barrier_cancel_meets_arrival() {
     loom::model(|| {
         let barrier = Arc::new(Barrier::new(2));
+        let is_gone = Arc::new(AtomicBool::new(false));
         let mut goes = Box::pin(barrier.wait_async());
         assert!(goes.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         let other = {
-            let barrier = barrier.clone();
-            thread::spawn(move || barrier.try_wait())
+            let (barrier, is_gone) = (barrier.clone(), is_gone.clone());
+            thread::spawn(move || {
+                let was_gone = is_gone.load(Acquire);
+                let met = barrier.try_wait().is_some();
+                assert!(!(was_gone && met));
+                met
+            })
         };
         drop(goes);
-        let met = other.join().unwrap().is_some();
+        is_gone.store(true, Release);
+        let met = other.join().unwrap();
         let round = barrier.round.lock();
         assert_eq!((round.arrived, round.number), (0, usize::from(met)));
         assert!(round.sleepers.is_empty());

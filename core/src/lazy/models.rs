@@ -5,7 +5,7 @@ use crate::test_support::block_on;
 use loom::thread;
 use std::sync::Arc;
 
-/// Two uses and a future: the initialiser is taken once. Fails if it is taken without the right to run.
+/// Two uses and a future: the initialiser is taken once, and all see the whole value.
 #[test]
 fn lazy_is_made_once() {
     loom::model(|| {

@@ -77,8 +77,8 @@ fn once_look_sees_what_was_done() {
     });
 }
 
-/// One gives up in the middle while two wait: one of them does it, the other sees it. Fails if only one of them is woken, or
-/// if nobody is.
+/// One gives up in the middle while two wait: one of them does it, the other sees it. Fails if
+/// nobody is woken.
 #[test]
 fn once_given_up_is_retried() {
     loom::model(|| {

@@ -31,8 +31,6 @@ pub(super) struct Want {
 #[derive(Clone, Copy, PartialEq)]
 enum Stage {
     Fresh,
-    /// It has let those run who were called.
-    Yielded,
     /// In line, or let go and not looked yet: the turn knows.
     InLine,
     Over,
@@ -47,6 +45,8 @@ pub(super) struct Wait<'a> {
     /// Made by the first poll, because it points to `turn`, which moves until then. It makes the wait `!Unpin`.
     waiter: OnceCell<Waiter<Want>>,
     stage: Cell<Stage>,
+    /// It has let those run who were called before it (P4).
+    yielded: Cell<bool>,
 }
 
 // SAFETY: the waiter points to the turn beside it, and the cells are the owner's, whichever thread he polls on.
@@ -71,6 +71,7 @@ impl<'a> Wait<'a> {
             turn: Turn::new(),
             waiter: OnceCell::new(),
             stage: Cell::new(Stage::Fresh),
+            yielded: Cell::new(false),
         }
     }
 
@@ -97,37 +98,34 @@ impl<'a> Wait<'a> {
         }
         // Dropped after the lock is given back: wakers are foreign code.
         let fresh = waker.clone();
-        let old;
         let mut line = semaphore.line.lock();
         match this.look(node, &mut line) {
             Look::Taken(permits) => {
                 // A called one leaves; and by an earlier call there may be enough for the next, too.
                 semaphore.let_go(line);
-                return this.over(Ok(permits));
+                this.over(Ok(permits))
             }
             Look::Closed => {
                 semaphore.tidy(&line);
                 drop(line);
-                return this.over(Err(AcquireError));
+                this.over(Err(AcquireError))
             }
-            Look::Yield => {
-                this.stage.set(Stage::Yielded);
-                drop(line);
-                waker.wake_by_ref();
-                return Poll::Pending;
-            }
-            Look::Sleep => {
+            look => {
                 // SAFETY: in no queue, or linked under the lock (U4).
-                old = unsafe { this.turn.rearm(fresh) };
+                let old = unsafe { this.turn.rearm(fresh) };
+                if let Look::Yield = look {
+                    this.yielded.set(true);
+                    drop(line);
+                    waker.wake_by_ref();
+                } else if line.called > 0 {
+                    semaphore.let_go(line);
+                } else {
+                    drop(line);
+                }
+                drop(old);
+                Poll::Pending
             }
         }
-        if line.called > 0 {
-            semaphore.let_go(line);
-        } else {
-            drop(line);
-        }
-        drop(old);
-        Poll::Pending
     }
 
     fn over(&self, permits: Result<usize, AcquireError>) -> Poll<Result<SemaphorePermit<'a>, AcquireError>> {
@@ -138,6 +136,7 @@ impl<'a> Wait<'a> {
     /// Takes the permits, or stands in line after it.
     fn look(&self, node: &Waiter<Want>, line: &mut Line) -> Look {
         let (semaphore, Want { permits, thread }) = (self.semaphore, self.want);
+        let yields = permits > 0 && line.called > 0 && !self.yielded.get();
         let first_in_line = match self.stage.get() {
             Stage::InLine => match self.turn.outcome() {
                 Some(GRANTED) => return Look::Taken(permits),
@@ -149,11 +148,16 @@ impl<'a> Wait<'a> {
                 }
                 // It is asked again before it was called. If all before it were, it may take what they left so far (P4).
                 None if line.queue.peek().is_some_and(|first| ptr::eq(first, &node.payload)) => {
-                    if semaphore.take(permits) {
-                        self.leave(node, line);
-                        return Look::Taken(permits);
+                    if semaphore.available_permits() < permits {
+                        return Look::Sleep;
                     }
-                    return Look::Sleep;
+                    if yields {
+                        return Look::Yield;
+                    }
+                    let taken = semaphore.take(permits);
+                    debug_assert!(taken); // by P2, nobody else takes
+                    self.leave(node, line);
+                    return Look::Taken(permits);
                 }
                 None => return Look::Sleep,
             },
@@ -167,14 +171,14 @@ impl<'a> Wait<'a> {
         if freed {
             return Look::Taken(permits);
         }
-        let may_take = permits == 0 || line.called == 0 || self.stage.get() != Stage::Fresh;
+        let yields = yields && self.stage.get() == Stage::Fresh;
         let mut state = semaphore.state.load(Relaxed);
         loop {
             if state & CLOSED != 0 {
                 return Look::Closed;
             }
             let enough = permits == 0 || first_in_line && state / ONE >= permits;
-            if enough && !may_take {
+            if enough && yields {
                 return Look::Yield;
             }
             let (next, order) = if enough { (state - permits * ONE, Acquire) } else { (state | QUEUED, Relaxed) };

@@ -124,7 +124,6 @@ enum Step {
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Stage {
     Fresh,
-    Yielded,
     InLine,
     Called,
     Freed,
@@ -135,6 +134,7 @@ struct Model {
     free: usize,
     line: VecDeque<usize>,
     stages: [Stage; 4],
+    yielded: [bool; 4],
     woken: [usize; 4],
 }
 
@@ -155,13 +155,14 @@ impl Model {
     fn poll(&mut self, i: usize) -> bool {
         let first = match self.stages[i] {
             Stage::Freed => return true,
-            Stage::Fresh | Stage::Yielded => self.line.is_empty(),
+            Stage::Fresh => self.line.is_empty(),
             Stage::Called => true,
             Stage::InLine => self.line.front() == Some(&i),
         };
         if first && self.free > 0 {
-            if self.stages[i] == Stage::Fresh && self.called() > 0 {
-                self.stages[i] = Stage::Yielded;
+            let asks_early = self.stages[i] != Stage::Called && !self.yielded[i];
+            if asks_early && self.called() > 0 {
+                self.yielded[i] = true;
                 self.woken[i] += 1;
                 return false;
             }
@@ -197,7 +198,7 @@ proptest! {
         let notify = Notify::new();
         let wakers: [_; 4] = core::array::from_fn(|_| Woken::new());
         let mut futures: [_; 4] = core::array::from_fn(|_| Box::pin(notify.notified()));
-        let mut model = Model { free: 0, line: VecDeque::new(), stages: [Stage::Fresh; 4], woken: [0; 4] };
+        let mut model = Model { free: 0, line: VecDeque::new(), stages: [Stage::Fresh; 4], yielded: [false; 4], woken: [0; 4] };
         // Called, and freed since: with a notification or without.
         let mut freed = [false; 4];
         for step in steps {
@@ -216,14 +217,14 @@ proptest! {
                     prop_assert_eq!(is_ready(&mut futures[i], &wakers[i].1), expected, "{}: {:?}", i, model.stages);
                     if expected {
                         futures[i] = Box::pin(notify.notified());
-                        freed[i] = false;
+                        (freed[i], model.yielded[i]) = (false, false);
                     }
                 }
                 Step::Drop(i) => {
                     futures[i] = Box::pin(notify.notified());
                     model.line.retain(|waiting| *waiting != i);
                     let stage = core::mem::replace(&mut model.stages[i], Stage::Fresh);
-                    freed[i] = false;
+                    (freed[i], model.yielded[i]) = (false, false);
                     if matches!(stage, Stage::InLine | Stage::Called | Stage::Freed) {
                         if model.line.is_empty() {
                             model.free = model.free.min(model.called() + 1);

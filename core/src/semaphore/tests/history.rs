@@ -33,7 +33,6 @@ fn step() -> impl Strategy<Value = Step> {
 enum Stage {
     Empty,
     Fresh,
-    Yielded,
     InLine,
     Called,
     Shut,
@@ -46,6 +45,7 @@ struct Model {
     closed: bool,
     line: VecDeque<usize>,
     stages: [Stage; SLOTS],
+    yielded: [bool; SLOTS],
     wants: [usize; SLOTS],
     woken: [usize; SLOTS],
 }
@@ -73,13 +73,18 @@ impl Model {
             Stage::Called => true,
             _ => self.line.is_empty(),
         };
+        let yields = matches!(stage, Stage::Fresh | Stage::InLine)
+            && !self.yielded[i]
+            && self.wants[i] > 0
+            && self.is_anyone_called();
+        if yields && first && enough && !(stage == Stage::Fresh && self.closed) {
+            self.yielded[i] = true;
+            self.woken[i] += 1;
+            return;
+        }
         self.stages[i] = match stage {
             Stage::Shut => Stage::Refused,
             _ if self.closed => Stage::Refused,
-            Stage::Fresh if self.wants[i] > 0 && first && enough && self.is_anyone_called() => {
-                self.woken[i] += 1;
-                Stage::Yielded
-            }
             _ if first && enough || self.wants[i] == 0 => Stage::Holds,
             _ => Stage::InLine,
         };
@@ -127,6 +132,7 @@ proptest! {
             closed: false,
             line: VecDeque::new(),
             stages: [Stage::Empty; SLOTS],
+            yielded: [false; SLOTS],
             wants: [0; SLOTS],
             woken: [0; SLOTS],
         };
@@ -138,7 +144,7 @@ proptest! {
                 Step::Poll(i, permits) => {
                     if model.stages[i] == Stage::Empty {
                         futures[i] = Some(Box::pin(semaphore.acquire_async(permits)));
-                        (model.stages[i], model.wants[i]) = (Stage::Fresh, permits);
+                        (model.stages[i], model.wants[i], model.yielded[i]) = (Stage::Fresh, permits, false);
                     }
                     if matches!(model.stages[i], Stage::Holds | Stage::Refused) {
                         continue;
