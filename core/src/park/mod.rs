@@ -18,6 +18,9 @@
 //! [`Hooks::wait`], which parks the green thread if it is on one, and falls back to [`thread::wait`] if not.
 //!
 //! Clocks stand behind the same seam, so that time can be virtual.
+//!
+//! A complete scheduler on it, for bare metal and in a hundred lines, is `firmware/cortex-m/examples/scheduler.rs` in the
+//! repository.
 
 use crate::{
     sync::plain::{AtomicPtr, AtomicU32, Ordering::*},
