@@ -104,7 +104,8 @@
 //! # A whole runtime
 //!
 //! `examples/scheduler.rs` is a runtime in one file: tasks that run one at a time in an order drawn from a seed, virtual time,
-//! and a report when all of them are stuck. All blocking calls of this crate run on it unchanged.
+//! and a report when all of them are stuck. All blocking calls of this crate run on it unchanged. One for bare metal, in a hundred
+//! lines, is `firmware/cortex-m/examples/scheduler.rs` in the repository.
 
 mod hooks;
 

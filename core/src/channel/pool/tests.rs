@@ -232,7 +232,7 @@ fn stress(pool: &(impl Buffer<usize> + Sync), n: usize) {
         consumers.map(|consumer| consumer.join().unwrap()).to_vec()
     });
     let count = ROUNDS * PRODUCERS;
-    assert_eq!(sums.iter().sum::<usize>(), count * (count - 1) / 2);
+    assert_eq!(sums.iter().sum::<usize>(), count / 2 * (count - 1));
     assert_eq!(pool.len(), 0);
 }
 

@@ -184,7 +184,7 @@ fn stress(senders: usize, receivers: usize, each: usize) {
         .into_iter()
         .map(|receiver| receiver.join().unwrap())
         .fold((0, 0), |(taken, sum), (t, s)| (taken + t, sum + s));
-    assert_eq!((taken, sum), (senders * each, senders * each * (each - 1) / 2));
+    assert_eq!((taken, sum), (senders * each, senders * (each / 2) * (each - 1)));
     assert!(queue.len() == 0 && queue.limbo.is_empty());
     assert!(live(&queue) <= 2, "{} segments", live(&queue));
 }
