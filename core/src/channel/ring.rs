@@ -76,7 +76,8 @@ struct Slot<T> {
 /// |         | own side's            |         |                        | no older than that                              |       |
 /// | both    | `pops`, `pushes`      | Acquire | claim                  | what is looked at after it is no older          | 5     |
 /// | both    | read before a claim,  | Relaxed | nothing                | a stale position fails the claim, or says       |       |
-/// |         | by `may_pop` (`head`) |         |                        | "maybe"                                         |       |
+/// |         | by `may_pop` (`head`) |         |                        | "maybe", or is found moved at the second look   |       |
+/// |         | and `can_push`        |         |                        |                                                 |       |
 /// | `head`  | passes over           | Relaxed | nothing                | no answer depends on it: `may_push` sees the    |       |
 /// |         |                       |         |                        | stamp                                           |       |
 /// | `head`  | read by `give_back`,  | Relaxed | nothing                | who comes there later passes over it; an older  |       |
@@ -85,7 +86,7 @@ struct Slot<T> {
 /// Each weakened by one step fails a model: 1 `ring_two_pushes_meet_a_pop`, 2 `ring_slot_is_used_again`,
 /// 3 `…_meets_waiter`, 4 `ring_reservation_filled_meets_push_and_pop`, 5 `…_brings`, 6 `close_meets_receiver` and `…_sender`,
 /// 7 `…_cross_…`. Those without a name are in `buffer/models.rs`. Argued, as the checker runs a thread's loads in their order:
-/// that the first look of `len`, `can_pop` and `can_push` is Acquire, so that the next one comes after it.
+/// that the first look of `len` is Acquire, so that the next one comes after it.
 pub struct Ring<T> {
     head: Padded<AtomicUsize>,
     tail: Padded<AtomicUsize>,
@@ -383,7 +384,7 @@ impl<T> Buffer<T> for Ring<T> {
 
     fn can_push(&self) -> bool {
         loop {
-            let tail = self.tail.load(Acquire);
+            let tail = self.tail.load(Relaxed);
             let stamp = self.slot(tail).stamp.load(Acquire);
             if tail & self.mark != 0 || stamp == tail {
                 return true;

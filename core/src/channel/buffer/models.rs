@@ -213,25 +213,25 @@ fn crossing<B: Small>(make: fn() -> B, before: Act<B>, change: Act<B>, look: Loo
     });
 }
 
-/// An answer brings what was done before the step that it is due to.
+/// An answer brings what was done before the step that it is due to. Who asks is the other thread, which the checker lets see
+/// every older value that it may.
 fn answer_brings<B: Small>(make: fn() -> B, before: Act<B>, change: Act<B>, look: Look<B>) {
     loom::model(move || {
         let (buffer, cell) = (Arc::new(make()), Arc::new(UnsafeCell::new(0)));
         before(&buffer, 0);
-        let changer = {
+        let asker = {
             let (buffer, cell) = (buffer.clone(), cell.clone());
             thread::spawn(move || {
-                // SAFETY: the other one reads it after he has seen the change.
-                cell.with_mut(|cell| unsafe { *cell = 7 });
-                change(&buffer, 0);
+                if look(&buffer) {
+                    // SAFETY: the change is seen, and the writer wrote before it.
+                    assert_eq!(cell.with(|cell| unsafe { *cell }), 7);
+                }
             })
         };
-        thread::yield_now(); // while the other does all of it, else the checker may not try that
-        if look(&buffer) {
-            // SAFETY: the change is seen, and the writer wrote before it.
-            assert_eq!(cell.with(|cell| unsafe { *cell }), 7);
-        }
-        changer.join().unwrap();
+        // SAFETY: the other one reads it after he has seen the change.
+        cell.with_mut(|cell| unsafe { *cell = 7 });
+        change(&buffer, 0);
+        asker.join().unwrap();
     });
 }
 
@@ -277,5 +277,6 @@ models! {
     answer_brings cannot_push_brings: nothing, try_to_push, cannot_push => ring pool;
     answer_brings number_of_pops_brings: push, pop, has_popped => ring pool;
     answer_brings number_of_pushes_brings: nothing, push, has_pushed => ring pool;
+    answer_brings number_of_meetings_brings_the_sender: nothing, meet, has_pushed => rendezvous;
     answer_brings number_of_meetings_brings: nothing, meet, has_popped => rendezvous;
 }
