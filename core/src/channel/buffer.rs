@@ -102,4 +102,11 @@ pub trait Buffer<T> {
     fn ripe_at(&self) -> Option<Tick> {
         None
     }
+
+    /// For models: writes each word once more, SeqCst, and changes nothing (see `models.rs`).
+    #[cfg(all(test, loom))]
+    fn touch(&self) {}
 }
+
+#[cfg(all(test, loom))]
+mod models;

@@ -107,13 +107,22 @@ pub(super) struct Queues<T> {
     pub(super) senders: WaitQueue<Seat<T>>,
 }
 
-/// | operation      | order    | pairs with     | so that                                                          |
-/// |----------------|----------|----------------|------------------------------------------------------------------|
-/// | lock, visit    | AcqRel   | release        | the holder sees the lines; N2: he sees what a visitor did        |
-/// | release        | SeqCst   | lock, visit    | the same; N3: announces the waiters, see B4                       |
-/// | `flags`        | SeqCst   | release        | N3, B4                                                           |
-/// | `hint`         | Relaxed  | nothing        | which way to try first; the other way finds what it missed       |
-/// | discard        | SeqCst   | `flags`        | who pushes after it drops what he pushed                         |
+/// | operation      | order   | pairs with     | so that                                                          | model |
+/// |----------------|---------|----------------|------------------------------------------------------------------|-------|
+/// | lock           | Acquire | release        | the holder sees the lines                                        | 1     |
+/// | visit          | AcqRel  | release; take  | the same; N2: the holder sees what the visitor did               | 1 2   |
+/// | release        | SeqCst  | lock, visit;   | the lines are seen by the next holder; N3: announces the waiters, | 1 3   |
+/// |                |         | `flags`        | see B4                                                           |       |
+/// | release fails  | Relaxed | nothing        | it says that there is work, which is taken next                  |       |
+/// | take the work  | Acquire | visit          | N2                                                               | 2     |
+/// | `flags`        | SeqCst  | release,       | N3, B4; who pushes after the discard drops what he pushed        | 3 4   |
+/// |                |         | discard        |                                                                  |       |
+/// | `hint`         | Acquire | release        | a rendezvous where nobody waits brings what was done before the   | 5     |
+/// |                |         |                | last one left; else: which way to try first                      |       |
+/// | discard        | SeqCst  | `flags`        | as there                                                         | 4     |
+///
+/// Each weakened by one step fails a model: 1 `lines_holders_see_each_other`, 2 `lines_left_work_is_done`,
+/// 3 `lines_waiter_meets_a_change`, 4 `lines_discard_meets_a_push`, 5 `select_default_finds_who_waits_all_the_while`.
 pub(super) struct Lines<T> {
     word: AtomicUsize,
     queues: UnsafeCell<Queues<T>>,
@@ -141,10 +150,10 @@ impl<T> Lines<T> {
         self.word.load(SeqCst)
     }
 
-    /// Who waits, near enough.
+    /// Who waits, near enough: one who has just come may be missing.
     #[inline]
     pub(super) fn hint(&self) -> usize {
-        self.word.load(Relaxed)
+        self.word.load(Acquire)
     }
 
     /// Takes the lock if it is free.
@@ -152,7 +161,7 @@ impl<T> Lines<T> {
     pub(super) fn try_lock(&self) -> Option<Held<'_, T>> {
         let mut word = self.word.load(Relaxed);
         while word & LOCKED == 0 {
-            match self.word.compare_exchange(word, word | LOCKED, AcqRel, Relaxed) {
+            match self.word.compare_exchange(word, word | LOCKED, Acquire, Relaxed) {
                 Ok(_) => return Some(Held { lines: self, word, queues: self.queues.get_mut() }),
                 Err(now) => word = now,
             }
@@ -243,15 +252,18 @@ impl<'a, T> Held<'a, T> {
         drop(queues);
         loop {
             let locked = word | LOCKED;
-            let Err(now) = lines.word.compare_exchange(locked, flags | (word & DISCARD), SeqCst, Acquire) else {
+            let Err(now) = lines.word.compare_exchange(locked, flags | (word & DISCARD), SeqCst, Relaxed) else {
                 return None;
             };
             if now & LEFT_WORK != 0 {
                 // Nobody but the holder takes it off, and nothing but DISCARD can come on meanwhile.
-                let now = lines.word.fetch_and(!LEFT_WORK, AcqRel) & !(LOCKED | LEFT_WORK);
+                let now = lines.word.fetch_and(!LEFT_WORK, Acquire) & !(LOCKED | LEFT_WORK);
                 return Some(Self { lines, word: now, queues: lines.queues.get_mut() });
             }
             word = now & !LOCKED;
         }
     }
 }
+
+#[cfg(all(test, loom))]
+mod models;

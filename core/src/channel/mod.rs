@@ -219,6 +219,8 @@ fn halves<T>(flavor: Flavor<T>) -> (Sender<T>, Receiver<T>) {
 /// | one more  | Relaxed | nothing    | it is made from a live one, or by a split: then nobody who  |
 /// |           |         |            | closes relies on what its maker did                         |
 /// | one less  | AcqRel  | one less   | who closes does so after everything the others did          |
+///
+/// "One less" as Acquire or as Release fails `channel_end_shows_what_all_senders_did`, or `…_receivers_did`.
 pub struct Channel<T, B: ?Sized> {
     sender_handles: AtomicUsize,
     receiver_handles: AtomicUsize,

@@ -64,38 +64,45 @@ pub(super) type HeapPool<T> = Pool<T, alloc::boxed::Box<[Node<T>]>>;
 
 /// | word   | operation          | order   | pairs with      | so that                                       | model  |
 /// |--------|--------------------|---------|-----------------|-----------------------------------------------|--------|
-/// | `next` | `link`             | SeqCst  | both looks      | the node's slot and its value are seen; B4    | 1      |
-/// | `next` | `close`            | SeqCst  | both looks      | what was done before it is seen; B4           | 2      |
-/// | `next` | `pop` looks        | Acquire | `link`, `close` | the same                                      | 1      |
-/// | `next` | `end` looks        | SeqCst  | `link`, `close` | a helper hands on what it saw; B4             | 3      |
-/// | `next` | `may_pop` looks    | SeqCst  | `link`, `close` | B4                                            | argued |
+/// | `next` | `link`             | SeqCst  | all looks       | the node's slot and its value are seen; B4    | 1 9    |
+/// | `next` | `close`            | SeqCst  | all looks       | what was done before it is seen; B4           | 2 9    |
+/// | `next` | `pop` looks        | SeqCst  | `link`, `close` | the same; "empty" is true of one moment       | 1 10   |
+/// | `next` | `end` looks        | SeqCst  | `link`, `close` | a helper hands on what it saw; B4             | 3 9    |
+/// | `next` | `may_pop` looks    | SeqCst  | `link`, `close` | B4                                            | 9      |
 /// | `next` | an owner resets it | Relaxed | nothing         | `link` publishes it                           |        |
 /// | `head` | `pop` moves it     | Release | its looks       | a `next` found through it is as new as it is, | 4 5 6  |
 /// |        |                    |         |                 | no slot is read that the node gets only later | argued |
-/// | `head` | looks, also `pops` | Acquire | `pop` moves it  | the same                                      | 4 5 6  |
+/// | `head` | looks, also `pops` | Acquire | `pop` moves it  | the same; "empty" brings what was done before | 4 5 6  |
+/// |        |                    |         |                 |                                               | 11     |
 /// | `head` | `len`'s second     | Relaxed | nothing         | `end` is between: it comes no earlier         |        |
 /// | `tail` | `advance`          | Release | its look        | a `next` found through it is as new as it is  | 3      |
 /// | `tail` | `end` looks        | Acquire | `advance`       | the same                                      | 3      |
-/// | `free` | `put`              | SeqCst  | `take`'s looks  | the slot's last reader is done, `slot` and    | 7      |
-/// |        |                    |         |                 | `below` are seen; B4                          |        |
-/// | `free` | `take` looks, also | Acquire | `put`           | the same                                      | 7      |
-/// |        | by a failed try    |         |                 |                                               |        |
-/// | `free` | `take` moves it    | Release | looks by others | who finds no place sees what the taker did    | 8      |
+/// | `free` | `put`              | SeqCst  | `take`'s looks, | the slot's last reader is done, `slot` and    | 7 9    |
+/// |        |                    |         | `may_push`      | `below` are seen; B4                          |        |
+/// | `free` | `take` looks       | SeqCst  | `put`, `take`   | the same; "full" is true of one moment        | 7 10   |
+/// | `free` | a failed try looks | SeqCst  | `put`, `take`   | the same                                      | argued |
+/// | `free` | `take` moves it    | Release | looks by others | who finds no place sees what the taker did    | 8 11   |
 /// |        |                    |         |                 | before: a `default` arm relies on it          |        |
-/// | `free` | `pushes` looks     | Acquire | `take`          | the same                                      | argued |
-/// | `free` | `may_push` looks   | SeqCst  | `put`           | B4                                            | argued |
+/// | `free` | `pushes` looks     | Acquire | `take`          | the same                                      | 11     |
+/// | `free` | `may_push` looks   | SeqCst  | `put`           | B4                                            | 9      |
+/// | `slot` | all                | Relaxed | nothing         | they go with their node, whose `link` or      |        |
+/// | `below`|                    |         |                 | `put` publishes them                          |        |
 ///
 /// Made Relaxed, each fails the model `pool_…`: 1 `two_pushes_meet_a_pop`, 2 `close_meets_a_push`,
 /// 3 `tail_is_helped_along`, 4 `two_pops_of_one_push`, 5 `len_stays_in_bounds`, 6 `may_pop_looks_in_order`,
-/// 7 `place_has_one_owner`, 8 `full_after_room_elsewhere`. The checker has no SeqCst and no read of what is yet to be written, so these are argued:
+/// 7 `place_has_one_owner`, 8 `full_after_room_elsewhere`; and weakened by one step those of `buffer/models.rs`:
+/// 9 `…_meets_waiter`, `…_receiver`, `…_sender`, 10 `…_cross_at_empty` and `…_at_full`, `closes_cross_at_the_end`, 11 `…_brings`.
 ///
-/// * `may_push`: of a `put` and an announcement that comes before its look, the later one in the order of all SeqCst
-///   operations sees the other. Or somebody took it again in between: then there is no room.
-/// * `may_pop`: let it find none behind a head at position p. A link from p on that precedes the announcement has one
-///   from p itself before it (each `link` comes after the one before, by `tail` and `end`), or is that; so the look,
-///   which is later, would have found that. What was linked before p was popped before `head` was there.
-/// * `pushes`: it is compared with one from before, and a look by `take` that found the same comes between the two.
+/// Argued, as the checker has no read of what is yet to be written:
+///
 /// * `head`: were the exchange Relaxed, a pop might read the slot that its node gets only once it is free.
+/// * A failed try that finds no place is a look like the first: of two who each made room in one pool and then find no place in
+///   the other, the later one, in the order of all SeqCst operations, would have found what the other one had put back.
+///
+/// Why `may_pop` is right when it finds none behind a head at position p: a link from p on that precedes the announcement has
+/// one from p itself before it (each `link` comes after the one before, by `tail` and `end`), or is that; so the look, which is
+/// later, would have found that. What was linked before p was popped before `head` was there.
+/// `len` is of one moment, but of two who pop and then ask for each other's, both may count what the other has taken.
 pub struct Pool<T, S: Nodes<T> + ?Sized> {
     head: Padded<AtomicBits>,
     tail: Padded<AtomicBits>,
@@ -232,12 +239,12 @@ impl<T, S: Nodes<T> + ?Sized> Pool<T, S> {
     /// Takes a node, with its slot, from the free list.
     #[inline]
     fn take(&self) -> Option<Number> {
-        let mut top = self.free().load(Acquire);
+        let mut top = self.free().load(SeqCst);
         while top.number != self.none() {
             // If somebody takes the node meanwhile, this may be anything; then the exchange fails (P5).
             let below = self.link_of(top.number).below(top.number);
             let rest = Tagged { tag: self.tag_after(top.tag), number: below };
-            match self.free().exchange(top, rest, Release, Acquire) {
+            match self.free().exchange(top, rest, Release, SeqCst) {
                 Ok(()) => return Some(top.number),
                 Err(found) => top = found,
             }
@@ -354,7 +361,7 @@ impl<T, S: Nodes<T> + ?Sized> Buffer<T> for Pool<T, S> {
         let mut turn = 0;
         loop {
             let head = self.head().load(Acquire);
-            let next = self.next(head.number).load(Acquire);
+            let next = self.next(head.number).load(SeqCst);
             if next.tag != head.tag {
                 self.got_ahead(head, next);
             } else if next.number == self.none() {
@@ -456,6 +463,12 @@ impl<T, S: Nodes<T> + ?Sized> Buffer<T> for Pool<T, S> {
     /// The tag of `free`: it goes up with each place that is taken.
     fn pushes(&self) -> usize {
         self.free().load(Acquire).tag as usize
+    }
+
+    #[cfg(all(test, loom))]
+    fn touch(&self) {
+        let nexts = (0..self.none()).map(|node| &self.link_of(node).next);
+        nexts.chain([&*self.head, &*self.tail, &*self.free]).for_each(|word| _ = word.fetch_add(0, SeqCst));
     }
 }
 

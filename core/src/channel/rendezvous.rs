@@ -19,11 +19,18 @@ use crate::{
 };
 use alloc::collections::VecDeque;
 
-/// | word       | operation   | order  | pairs with          | so that                                            |
-/// |------------|-------------|--------|---------------------|----------------------------------------------------|
-/// | `closed`   | close, read | SeqCst | each other          | B3, B4                                             |
-/// | `meetings` | all         | SeqCst | each other          | a select that finds nobody twice knows that nobody was there |
-/// | `returned` | all         | SeqCst | each other          | B4; the values themselves are behind `values`' lock |
+/// | word       | operation    | order   | pairs with | so that                                                     | model |
+/// |------------|--------------|---------|------------|-------------------------------------------------------------|-------|
+/// | `closed`   | close, read  | SeqCst  | each other | B3, B4; who hears of it sees what was done before           | 1 2   |
+/// | `meetings` | one more     | Release | read       | a select that finds nobody twice knows that nobody was      | 3     |
+/// |            |              |         |            | there; the lines' lock keeps the count                      |       |
+/// | `meetings` | read         | Acquire | one more   | the same, and what is looked at after it is no older        | 3     |
+/// | `returned` | more, read   | SeqCst  | each other | B4; the values themselves are behind their own lock         | 4 5   |
+/// | `returned` | fewer        | Release | read       | who finds nothing sees what the last taker did before       | 6     |
+///
+/// Each weakened by one step fails a model: 1 `close_meets_…` and `closes_cross…`, 2 `end_brings`, `refusal_brings`,
+/// 3 `number_of_meetings_brings`, 4 `value_taken_back_meets_waiter`, 5 `values_taken_back_cross`,
+/// 6 `nothing_left_brings_who_took_it`.
 pub struct Rendezvous<T> {
     closed: AtomicBool,
     returned: AtomicUsize,
@@ -66,7 +73,7 @@ impl<T> Buffer<T> for Rendezvous<T> {
         if self.returned.load(SeqCst) > 0 {
             let Some(mut values) = self.lock_patiently() else { return Err(TryRecvError::Empty) };
             if let Some(value) = values.pop_front() {
-                self.returned.store(values.len(), SeqCst);
+                self.returned.store(values.len(), Release);
                 return Ok(value);
             }
         }
@@ -110,11 +117,11 @@ impl<T> Buffer<T> for Rendezvous<T> {
     }
 
     fn pops(&self) -> usize {
-        self.meetings.load(SeqCst)
+        self.meetings.load(Acquire)
     }
 
     fn pushes(&self) -> usize {
-        self.meetings.load(SeqCst)
+        self.meetings.load(Acquire)
     }
 
     fn is_rendezvous(&self) -> bool {
@@ -122,12 +129,18 @@ impl<T> Buffer<T> for Rendezvous<T> {
     }
 
     fn met(&self) {
-        self.meetings.store(self.meetings.load(Relaxed).wrapping_add(1), SeqCst);
+        self.meetings.store(self.meetings.load(Relaxed).wrapping_add(1), Release);
     }
 
     fn take_back(&self, value: T) {
         let mut values = self.values.lock();
         values.push_back(value);
         self.returned.store(values.len(), SeqCst);
+    }
+
+    #[cfg(all(test, loom))]
+    fn touch(&self) {
+        self.closed.fetch_or(false, SeqCst);
+        [&self.returned, &self.meetings].into_iter().for_each(|word| _ = word.fetch_add(0, SeqCst));
     }
 }

@@ -367,6 +367,12 @@ impl<T> Buffer<T> for Segments<T> {
         true
     }
 
+    #[cfg(all(test, loom))]
+    fn touch(&self) {
+        [&self.head.0, &self.tail.0].into_iter().for_each(|word| _ = word.fetch_add(0, SeqCst));
+        self.limbo.touch();
+    }
+
     /// A pop does not stop at a cell whose sender is slow: one full cell, wherever it stands, will do.
     fn can_pop(&self) -> bool {
         let _visit = self.limbo.visit();

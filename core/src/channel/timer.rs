@@ -18,6 +18,12 @@ use crate::{
     sync::atomic::{AtomicBool, Ordering::*},
 };
 
+/// | word     | operation   | order  | pairs with | so that                                           |
+/// |----------|-------------|--------|------------|---------------------------------------------------|
+/// | `closed` | close, read | SeqCst | each other | B4, where it is read without the lock; who hears  |
+/// |          |             |        |            | of it sees what was done before                   |
+///
+/// Weakened to AcqRel, Acquire or Release, each fails `closes_cross`; Relaxed, `closed_brings`.
 pub struct Timer<T> {
     due: SpinMutex<Option<Due<T>>>,
     period: Option<Period<T>>,
@@ -117,6 +123,11 @@ impl<T> Buffer<T> for Timer<T> {
 
     fn pushes(&self) -> usize {
         0
+    }
+
+    #[cfg(all(test, loom))]
+    fn touch(&self) {
+        self.closed.fetch_or(false, SeqCst);
     }
 
     fn ripe_at(&self) -> Option<Tick> {

@@ -1,5 +1,39 @@
 //! Models of `Segments`, in segments of two cells: of which a push that grows fills the first, so that the second is
 //! where a sender can be late. Every use of a segment, and its end, is an access that the checker sees.
+//!
+//! Each row of the tables in `segments.rs`, `segment.rs` and `limbo.rs` was weakened by one step:
+//!
+//! | row                                       | fails                                                                |
+//! |-------------------------------------------|----------------------------------------------------------------------|
+//! | `tail`: claim; go on, by the linker       | `push_meets_waiter`, `grow_meets_waiter`                             |
+//! | `tail`: go on, by a helper                | `helped_grow_meets_waiter`                                           |
+//! | `tail`: close                             | `close_meets_waiter`; Relaxed, `refused_see_the_closer`              |
+//! | `tail`: first glance, and a failed claim  | `refused_see_the_closer`                                             |
+//! | `tail`: look, `is_closed`                 | `close_meets_waiter`, `closes_cross` (`buffer/models.rs`)            |
+//! | `tail`: is it past?                       | `close_meets_grow` (a link that is not there yet)                    |
+//! | `head`: claim                             | `pops_cross_at_len`; Relaxed, `empty_brings` (`buffer/models.rs`)    |
+//! | `head`: look, Relaxed                     | `empty_brings`                                                       |
+//! | `next`: link, refused, follow             | `close_meets_two_grow`, `helped_grow_meets_waiter`                   |
+//! | cell: fill, look, refused break           | `close_meets_push`                                                   |
+//! | `left`: finish                            | `two_receivers_leave_a_segment`                                      |
+//! | `visitors`: enter, leave                  | `retire_meets_visitor`                                               |
+//! | `visitors`: nobody?                       | `retire_meets_visitor`: the first Relaxed, the second by one step    |
+//! | `list`: shelve, look                      | `retire_meets_visitor`                                               |
+//! | `spare`: lay in, take                     | `spare_changes_hands`                                                |
+//!
+//! Argued, because nothing fails with three preemptions:
+//!
+//! * `head` and `tail`, go on and the looks of visitors, and the first "nobody?" as Acquire: G5 is store against load on both
+//!   sides, count and then look, leave and then look; all four are SeqCst or none need be. That the one can pass the other takes a
+//!   segment's end, a new life and a visitor in between, which is too long for these models.
+//! * A refused "go on" is Acquire: a push that another finished has to come, in its own order, before its look at the flags (B4).
+//!   The checker runs the two in that order anyhow.
+//! * The glance after a broken cell, as the first one: a closed queue brings what the closer did.
+//! * A refused fill, and break: the sender finishes the cell, and may end the segment, that the breaker has looked at.
+//! * `list`, take: the taker ends segments that others have used; `left` brings the uses, the shelver's, who owned it, come by this.
+//! * `ended`: who counts an end has seen `head` gone from there (Release), and who sees the count looks after it (Acquire).
+//! * `len`'s looks at `tail`, one of which would do; `pops` and `can_pop`'s look at `head`: as in the ring, for one order of all
+//!   answers.
 
 use super::*;
 use crate::sync::UnsafeCell;
