@@ -184,7 +184,9 @@ fn random() -> u32 {
     STATE.load(Relaxed) >> 8
 }
 
-static HOOKS: Hooks = Hooks { wait, now, random };
+// SAFETY: `wait` says Ok only after a poll that said Ready, TimedOut only after the deadline and one more poll; one waker a wait;
+// it returns to its caller, on the stack of the caller, and nothing unwinds here.
+static HOOKS: Hooks = unsafe { Hooks::new().with_wait(wait) }.with_clock(now).with_random(random);
 
 // ------------------------------------------------------------------------------------------- a program that runs on it
 
@@ -245,9 +247,7 @@ fn wait_in_vain() {
 
 #[entry]
 fn main() -> ! {
-    // SAFETY: `wait` says Ok only after a poll that said Ready, TimedOut only after the deadline and one more poll; one waker a wait;
-    // it returns to its caller, on the stack of the caller, and nothing unwinds here.
-    unsafe { park::install(&HOOKS) }.expect("the first to install any");
+    park::install(&HOOKS).expect("the first to install any");
     set_tick(CYCLES);
     GROUP.add(3);
     spawn(1, produce);
