@@ -26,14 +26,14 @@ fn contend(threads: usize, rounds: usize, bump: fn(&Mutex<usize>)) {
     });
 }
 
-/// Holders see each other's writes, and every sleeper is woken. Fails if setting L or either clearing of it is
-/// Relaxed, or if Q is set without the queue lock.
+/// Holders see each other's writes, and every sleeper is woken. Fails if setting L, or clearing it with nobody in line, is Relaxed,
+/// or if Q is set without the queue lock.
 #[test]
 fn mutex_two_threads_twice() {
     contend(2, 2, |lock| *lock.lock() += 1);
 }
 
-/// With two sleepers, a wake-up in vain is not lost (M3).
+/// With two sleepers, a wake-up in vain is not lost (M3). Fails if clearing L with a call at the head of the line is Relaxed.
 #[test]
 fn mutex_three_threads() {
     contend(3, 1, |lock| *lock.lock() += 1);
@@ -46,7 +46,7 @@ fn mutex_call_against_future() {
 }
 
 /// A future, polled once and then never again, does not keep the lock from who stands behind it, another future or a call
-/// (M4). The first fails if an unlock wakes the first future only, both if it grants.
+/// (M4). Fails if an unlock wakes the first future only, if it grants, or if its clearing of L is Relaxed.
 fn forgotten(bump: fn(&Mutex<u32>)) {
     loom::model(move || {
         let lock = Arc::new(Mutex::new(0));

@@ -112,7 +112,7 @@ fn rw_lock_forgotten_reader_is_passed_by() {
 }
 
 /// A call that unwinds out of its sleep, or runs out of time, while the lock is given back: who stands behind it comes in.
-/// `kind` is also that of a future. Fails if a withdrawal keeps what it was granted, or does not let in those behind it.
+/// `kind` is also that of a future. Fails if a withdrawal keeps what it was granted.
 fn withdraw(kind: Kind, give_up: bool) {
     loom::model(move || {
         let lock = Arc::new(RwLock::new(0));

@@ -127,7 +127,7 @@ fn wait_group_reuse() {
     });
 }
 
-/// A future is woken by the last of two `done`s, and has seen the work of both. Fails like the call's.
+/// A future is woken by the last of two `done`s, and has seen the work of both.
 #[test]
 fn wait_group_future_sees_all_work() {
     loom::model(|| {
