@@ -48,7 +48,9 @@ const TESTS: &[(&str, Test)] = &[
 /// Every core calls this once.
 pub fn run(machine: &dyn Machine) {
     let team = Team { machine, core: machine.core() };
-    for (name, test) in TESTS {
+    // The control has nothing to break but one.
+    let tests = TESTS.iter().filter(|(name, _)| !cfg!(feature = "broken") || *name == "spin_mutex");
+    for (name, test) in tests {
         team.meet();
         test(&team);
         team.meet();

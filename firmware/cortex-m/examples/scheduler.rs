@@ -33,7 +33,7 @@ use core::{
     sync::atomic::{AtomicU32, AtomicUsize, Ordering::*},
     task::{RawWaker, RawWakerVTable, Waker},
 };
-use cortex_m_firmware::{Count, entry, pass, println, set_tick};
+use cortex_m_firmware::{Count, Frame, entry, pass, println, set_tick};
 use greenlight_core::park::{self, Hooks, PollFn, TimedOut, Why};
 
 // ---------------------------------------------------------------------------------------------------- the scheduler
@@ -43,6 +43,9 @@ const TASKS: usize = 4;
 /// A bit for each task that has something to do.
 static READY: AtomicU32 = AtomicU32::new(1);
 static CURRENT: AtomicUsize = AtomicUsize::new(0);
+
+/// What a task does, once it is spawned.
+type Main = Option<fn()>;
 
 /// What only the running task touches (K1).
 struct Owned<T>(UnsafeCell<T>);
@@ -57,7 +60,7 @@ unsafe impl Sync for Stack {}
 /// The stack of task 0 is the one that main came with. Nothing guards their ends: that takes an MPU.
 static STACKS: [Stack; TASKS - 1] = [const { Stack(UnsafeCell::new([0; 512])) }; TASKS - 1];
 static SAVED: [Owned<usize>; TASKS] = [const { Owned(UnsafeCell::new(0)) }; TASKS];
-static MAINS: [Owned<Option<fn()>>; TASKS] = [const { Owned(UnsafeCell::new(None)) }; TASKS];
+static MAINS: [Owned<Main>; TASKS] = [const { Owned(UnsafeCell::new(None)) }; TASKS];
 static DEADLINES: [Owned<Option<u64>>; TASKS] = [const { Owned(UnsafeCell::new(None)) }; TASKS];
 
 // Saves what a call must keep, leaves the stack at `*from`, goes on where `to` was left.
@@ -206,7 +209,7 @@ static TOTAL: Mutex<u32> = Mutex::new(0);
 static GROUP: WaitGroup = WaitGroup::new();
 
 #[unsafe(no_mangle)]
-extern "C" fn on_tick(_: *const u32) {
+extern "C" fn on_tick(_: &Frame) {
     let tick = MILLISECONDS.bump();
     let _ = TICKS.sender().try_send(tick); // wakes the task that waits for it
     set_tick(CYCLES);

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! #[unsafe(no_mangle)]
-//! extern "C" fn on_tick(frame: *const u32) { … }      frame[6]: the interrupted instruction's address
+//! extern "C" fn on_tick(frame: &Frame) { … }
 //! ```
 #![no_std]
 
@@ -101,10 +101,12 @@ const CODE: usize = 32 * 1024;
 /// A bit for each half word.
 static STRUCK: [AtomicU8; CODE / 16] = [const { AtomicU8::new(0) }; CODE / 16];
 
+/// What the CPU pushed before it called the handler. The seventh word is the address of the interrupted instruction.
+pub type Frame = [u32; 8];
+
 /// Notes which instruction a tick interrupted: first in `on_tick`.
-pub fn note_struck(frame: *const u32) {
-    // SAFETY: the CPU has pushed eight words, the seventh is the program counter.
-    let half = unsafe { *frame.add(6) } as usize / 2;
+pub fn note_struck(frame: &Frame) {
+    let half = frame[6] as usize / 2;
     if let Some(bits) = STRUCK.get(half / 8) {
         bits.store(bits.load(Relaxed) | 1 << (half % 8), Relaxed);
     }

@@ -3,7 +3,7 @@
 #![no_main]
 
 use core::{future::Future, pin::pin, task::Poll};
-use cortex_m_firmware::{Count, entry, pass, println, set_tick};
+use cortex_m_firmware::{Count, Frame, entry, pass, println, set_tick};
 use embassy_executor::{Executor, Spawner};
 use greenlight_core::{Watch, channel::StaticChannel};
 
@@ -17,7 +17,7 @@ static LEVEL: Watch<u32> = Watch::new(0);
 
 /// Each tick is numbered: one that does not fit is sent the next time, so that none is left out.
 #[unsafe(no_mangle)]
-extern "C" fn on_tick(_: *const u32) {
+extern "C" fn on_tick(_: &Frame) {
     if TICKS.sender().try_send(TICKED.get()).is_ok() {
         TICKED.bump();
     }

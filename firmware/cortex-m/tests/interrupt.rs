@@ -16,7 +16,7 @@ use core::{
     sync::atomic::{AtomicPtr, Ordering::SeqCst, compiler_fence},
     task::{Context, Poll, RawWaker, RawWakerVTable, Waker},
 };
-use cortex_m_firmware::{Count, entry, note_struck, pass, println, set_tick, stop_ticks, struck};
+use cortex_m_firmware::{Count, Frame, entry, note_struck, pass, println, set_tick, stop_ticks, struck};
 use greenlight_core::{
     CriticalMutex, Mutex, SpinMutex, WaitGroup,
     channel::{StaticChannel, TryRecvError, TrySendError},
@@ -75,7 +75,7 @@ fn random() -> u32 {
 static CURRENT: Count = Count::new();
 
 #[unsafe(no_mangle)]
-extern "C" fn on_tick(frame: *const u32) {
+extern "C" fn on_tick(frame: &Frame) {
     static GAP: Count = Count::new();
     static SEEN: Count = Count::new();
 
@@ -95,8 +95,8 @@ extern "C" fn on_tick(frame: *const u32) {
 
 #[entry]
 fn main() -> ! {
-    for number in 0..CASES.len() {
-        let case = CASES[number]();
+    for (number, case) in CASES.iter().enumerate() {
+        let case = case();
         CUTS.iter().for_each(|cuts| cuts.set(0));
         DOING.set(BETWEEN as u32);
         CURRENT.set(number as u32);
