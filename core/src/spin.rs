@@ -47,6 +47,8 @@ pub struct SpinMutex<T: ?Sized> {
     /// | take      | Acquire | give back  | the new holder sees what the last one wrote   |
     /// | give back | Release | take       | the same                                      |
     /// | look      | Relaxed | nothing    | a hint when to try again; `take` does the rest |
+    ///
+    /// Made Relaxed, either of the first two fails `spin_holders_see_each_other`.
     locked: AtomicBool,
     /// The model checker cannot follow a spin loop to its end, so in models `lock` queues here first. `try_lock` does
     /// not: the model of this file's own orderings is built on it.

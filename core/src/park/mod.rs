@@ -86,7 +86,10 @@ pub struct Hooks {
 /// | operation | order   | pairs with | so that                          |
 /// |-----------|---------|------------|----------------------------------|
 /// | install   | Release | look up    | the hooks' own statics are ready |
-/// | look up   | Acquire | install    | the same                         |
+/// | look up,  | Acquire | install    | the same                         |
+/// | refused   |         |            |                                  |
+///
+/// Argued, since a static outlives a model: an address is published once by one store and read by others, who read through it.
 static HOOKS: AtomicPtr<Hooks> = AtomicPtr::new(core::ptr::null_mut());
 
 /// Hooks are in place already, and stay: sleepers may be inside them.
