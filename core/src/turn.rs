@@ -29,13 +29,18 @@ const CLAIMED: usize = 1;
 const DONE: usize = 2;
 
 pub struct Turn {
-    /// | operation | order            | pairs with | so that                                                       |
-    /// |-----------|------------------|------------|---------------------------------------------------------------|
-    /// | `claim`   | Relaxed          | nothing    | who wins is all it decides; the node's queue lock brings the  |
-    /// |           |                  |            | waiter's writes, which were made before it was taken to enlist |
-    /// | `finish`  | Release          | `outcome`  | the waiter sees the moved value                               |
-    /// | `outcome` | Acquire          | `finish`   | the same, and the waiter's next writes stay behind U3         |
-    /// | `renew`   | Relaxed          | nothing    | U1: the lock under which the waiter enlists again brings it   |
+    /// | operation    | order         | pairs with | so that                                                       |
+    /// |--------------|---------------|------------|---------------------------------------------------------------|
+    /// | `claim`      | Relaxed       | nothing    | who wins is all it decides; the node's queue lock brings the  |
+    /// |              |               |            | waiter's writes, which were made before it was taken to enlist |
+    /// | `finish`     | Release       | `outcome`  | the waiter sees the moved value                               |
+    /// | `outcome`    | Acquire       | `finish`   | the same, and the waiter's next writes stay behind U3         |
+    /// | `is_claimed` | Acquire       | `finish`   | who gives up after a promise sees what the peer did           |
+    /// | `renew`      | Relaxed       | nothing    | U1: the lock under which the waiter enlists again brings it   |
+    /// | `swap_waker` | Relaxed       | nothing    | the queue lock is held: nobody claims meanwhile               |
+    ///
+    /// Made Relaxed, `finish` and `outcome` fail `channel_withdrawn_receiver_leaves_no_trace` and others, `is_claimed`
+    /// `channel_dropped_receive_meets_a_select_that_sends`.
     state: AtomicUsize,
     waker: UnsafeCell<Option<Waker>>,
 }

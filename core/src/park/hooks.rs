@@ -177,7 +177,10 @@ impl core::error::Error for AlreadyInstalled {}
 /// | operation | order   | pairs with | so that                          |
 /// |-----------|---------|------------|----------------------------------|
 /// | install   | Release | look up    | the hooks' own statics are ready |
-/// | look up   | Acquire | install    | the same                         |
+/// | look up,  | Acquire | install    | the same                         |
+/// | refused   |         |            |                                  |
+///
+/// Argued, since a static outlives a model: an address is published once by one store and read by others, who read through it.
 static HOOKS: AtomicPtr<Hooks> = AtomicPtr::new(core::ptr::null_mut());
 
 /// Makes `hooks` the way in which every blocking call of this process sleeps. Waits that have begun go on in their old way.
