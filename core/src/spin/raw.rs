@@ -12,6 +12,8 @@ pub struct RawSpinMutex {
     /// | take      | Acquire | give back  | the new holder sees what the last one wrote   |
     /// | give back | Release | take       | the same                                      |
     /// | look      | Relaxed | nothing    | a hint when to try again; `take` does the rest |
+    ///
+    /// Made Relaxed, either of the first two fails `spin_holders_see_each_other`.
     locked: AtomicBool,
 }
 
