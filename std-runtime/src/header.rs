@@ -67,6 +67,8 @@ const INLINE_JOB: usize = 2048;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TaskRef(NonNull<Task>);
 
+/// In this order, so that what every switch and every spawn touches lies in one cache line.
+#[repr(C, align(64))]
 pub(crate) struct Task {
     /// | operation | order   | pairs with     | so that                                                        |
     /// |-----------|---------|----------------|----------------------------------------------------------------|
@@ -89,7 +91,13 @@ pub(crate) struct Task {
     /// | set and clear WAITED | AcqRel  | end        | K5: the waker is seen by whoever gets it; the result |
     /// | look                 | Acquire | end        | the handle sees the result                          |
     fate: AtomicU8,
-    joiner: UnsafeCell<MaybeUninit<Waker>>,
+    /// A worker's own: it polls futures (`stackless.rs`).
+    pub(crate) is_carrier: Cell<bool>,
+    /// While above zero, the task is not cancelled.
+    shields: Cell<u32>,
+    next: Cell<Option<TaskRef>>,
+    pub(crate) stack_pointer: Cell<*mut u8>,
+    worker: Cell<Option<&'static Worker>>,
     /// The id, shifted, and [`CANCELLED`].
     ///
     /// | operation | order   | pairs with | so that                                                        |
@@ -99,15 +107,17 @@ pub(crate) struct Task {
     /// | request   | Relaxed | nothing    | the wake-up after it brings it                                 |
     /// | look      | Relaxed | nothing    | the same                                                       |
     tag: AtomicU64,
+    /// What a carrier polls now, and for how long that lives.
+    pub(crate) polling: Cell<Option<NonNull<About>>>,
+    job: Cell<*mut ()>,
+    run: Cell<Option<unsafe fn(*mut ())>>,
+    /// What it waits for, while it is parked.
+    pub(crate) why: Cell<Option<Why>>,
+    joiner: UnsafeCell<MaybeUninit<Waker>>,
+    free_job: Cell<Option<unsafe fn(*mut ())>>,
     /// The runtime it was spawned on. Relaxed, as is `spawn_site`: see `tag`.
     home: AtomicPtr<Shared>,
     spawn_site: AtomicPtr<Location<'static>>,
-    /// While above zero, the task is not cancelled.
-    shields: Cell<u32>,
-    /// A worker's own: it polls futures (`stackless.rs`).
-    pub(crate) is_carrier: Cell<bool>,
-    /// What a carrier polls now, and for how long that lives.
-    pub(crate) polling: Cell<Option<NonNull<About>>>,
     /// From `Box<str>`, freed by the last holder.
     name: Cell<Option<NonNull<str>>>,
     /// From `Box`, freed at the end of the closure.
@@ -116,14 +126,6 @@ pub(crate) struct Task {
     scope: Cell<Option<NonNull<Members>>>,
     /// Its neighbours among the members of the scope, which guards them.
     pub(crate) siblings: Cell<[Option<TaskRef>; 2]>,
-    next: Cell<Option<TaskRef>>,
-    pub(crate) stack_pointer: Cell<*mut u8>,
-    worker: Cell<Option<&'static Worker>>,
-    /// What it waits for, while it is parked.
-    pub(crate) why: Cell<Option<Why>>,
-    job: Cell<*mut ()>,
-    run: Cell<Option<unsafe fn(*mut ())>>,
-    free_job: Cell<Option<unsafe fn(*mut ())>>,
 }
 
 const ENDED: u8 = 1;

@@ -62,7 +62,7 @@
 //! A green thread that never waits keeps its worker from the others: a loop that polls `try_recv` should
 //! [`yield_now`].
 //!
-//! A `Drop` that waits while a panic unwinds stops its whole worker meanwhile, since the OS thread counts as panicking: it must
+//! A `Drop` that waits while a panic, or a cancellation, unwinds stops its whole worker meanwhile, since the OS thread counts as panicking: it must
 //! not wait for a green thread of its own worker.
 //!
 //! A call that blocks the OS thread (reading a file, `std::sync::Mutex`, `std::thread::sleep`) stops the other green
