@@ -19,10 +19,10 @@
 //!   takes the first cell in the same step. `head` leaves a segment only after `tail` has.
 //! * G2  Who moves `tail` over a cell is its one sender; who moves `head` over it is its one receiver.
 //! * G3  A cell leaves EMPTY once, and then its value is its receiver's (FULL) or back with its sender (BROKEN). The
-//!   other of the two, who did not change it, finishes it: nobody touches a finished cell.
-//! * G4  `left` counts what is unfinished in a segment: its cells, and its link, which whoever moves `head` over it
-//!   finishes. Who finishes the last owns the segment. So a claim keeps its segment, and so does a word that points to
-//!   it.
+//!   other of the two, who did not change it, finishes it: then nobody touches its value.
+//! * G4  A segment ends by a *sweep* over its cells, which whoever moves `head` over its link begins. It stops at a cell that
+//!   is not finished, and who finishes that goes on. Who comes to the end owns the segment. So a claim keeps its segment,
+//!   and so does a word that points to it.
 //! * G5  Who looks into a segment without a claim is a visitor: counts itself, *then* reads `head` or `tail`, and goes
 //!   no further than the segment it finds there. A segment is freed, or used again, by someone who alone owns it and
 //!   *then* sees no visitor: later ones do not find it. While a visitor stays, no address it has found comes to mean
@@ -44,6 +44,8 @@
 //! **Addresses as integers.** The words hold exposed addresses, not tagged pointers: the new value of a claim is made
 //! from the expected one, which may have been read when another segment was at that address, and a pointer to *that*
 //! would stay in the word.
+//!
+//! Not a count of what is unfinished in a segment: all receivers would write to it.
 //!
 //! Not `fetch_add` for the claims: it would run past the end of a segment, or need a segment that is never freed. Not
 //! hazard pointers or epochs: they want a register of threads, which a bare machine and a green thread do not have.
@@ -73,13 +75,7 @@ fn is_drained(head: usize, tail: usize) -> bool {
 
 /// A queue without a limit. See the top of the file.
 pub struct Segments<T> {
-    /// | operation    | order            | pairs with   | so that                                                    |
-    /// |--------------|------------------|--------------|------------------------------------------------------------|
-    /// | claim, go on | SeqCst / Relaxed | claim, visit | the receiver sees the segment; a visitor counted after its |
-    /// |              |                  |              | segment was retired does not find it here (G5)             |
-    /// | glance       | Relaxed          | nothing      | a claim, or a thorough look, does the rest                 |
-    /// | look, visit  | SeqCst           | claim, go on | `ended`; G5                                                |
-    head: Padded<AtomicUsize>,
+    head: Padded<Head>,
     /// | operation     | order            | pairs with    | so that                                                  |
     /// |---------------|------------------|---------------|----------------------------------------------------------|
     /// | claim, go on  | SeqCst / Acquire | claim, visit, | as for `head`; and B4; refused `go on`: B4, through whom |
@@ -101,6 +97,20 @@ unsafe impl<T: Send> Send for Segments<T> {}
 // SAFETY: the same; a `&Segments` never yields a `&T`.
 unsafe impl<T: Send> Sync for Segments<T> {}
 
+/// The receivers' own cache line.
+struct Head {
+    /// | operation    | order            | pairs with   | so that                                                    |
+    /// |--------------|------------------|--------------|------------------------------------------------------------|
+    /// | claim, go on | SeqCst / Relaxed | claim, visit | the receiver sees the segment; a visitor counted after its |
+    /// |              |                  |              | segment was retired does not find it here (G5)             |
+    /// | glance       | Relaxed          | nothing      | a claim, or a thorough look, does the rest                 |
+    /// | look, visit  | SeqCst           | claim, go on | `ended`; G5                                                |
+    word: AtomicUsize,
+    /// `tail`, as some receiver saw it: as long as `head` is behind that, nobody has to fetch the senders' cache line.
+    /// Relaxed: at worst it is of another segment at that address, and G6 holds.
+    seen: AtomicUsize,
+}
+
 /// What somebody sees who looks between `head` and `tail`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Look {
@@ -114,9 +124,10 @@ impl<T> Segments<T> {
     /// An open, empty queue. The first push allocates.
     pub(crate) fn new() -> Self {
         // Before the first segment there is one without an address, of which all cells are done.
-        let word = || Padded(AtomicUsize::new(CELLS));
+        let word = || AtomicUsize::new(CELLS);
+        let head = Padded(Head { word: word(), seen: word() });
         let first = Padded(AtomicPtr::new(ptr::null_mut()));
-        Self { head: word(), tail: word(), first, limbo: Limbo::new(), _owns: PhantomData }
+        Self { head, tail: Padded(word()), first, limbo: Limbo::new(), _owns: PhantomData }
     }
 
     /// Puts `value` into the cell that the caller moved `tail` over, from `claimed`. Gives it back if the cell is
@@ -131,7 +142,7 @@ impl<T> Segments<T> {
         // SAFETY: G4: the claim keeps the segment; G2: we are the sender; G3: refused, we finish the cell.
         unsafe {
             let filled = Segment::in_use(segment).cells[count(claimed)].fill(value);
-            if filled.is_err() && Segment::finish(segment) {
+            if filled.is_err() && Segment::finish(segment, count(claimed)) {
                 self.limbo.retire(segment);
             }
             filled
@@ -149,7 +160,7 @@ impl<T> Segments<T> {
         // SAFETY: G4: the claim keeps the segment; G2: we are the receiver; G3: with a value, we finish the cell.
         unsafe {
             let taken = Segment::in_use(segment).cells[count(claimed)].empty();
-            if taken.is_some() && Segment::finish(segment) {
+            if taken.is_some() && Segment::finish(segment, count(claimed)) {
                 self.limbo.retire(segment);
             }
             taken
@@ -197,23 +208,38 @@ impl<T> Segments<T> {
     #[cold]
     fn go_on(&self) {
         let visit = self.limbo.visit();
-        let head = self.head.0.load(SeqCst);
+        let head = self.head.0.word.load(SeqCst);
         if count(head) != CELLS || address(self.tail.0.load(Acquire)) == address(head) {
             return;
         }
         // SAFETY: visitor, G5.
         let next = unsafe { self.link(head) }.load(Relaxed);
-        let moved = self.head.0.compare_exchange(head, next.addr(), SeqCst, Relaxed).is_ok();
+        let moved = self.head.0.word.compare_exchange(head, next.addr(), SeqCst, Relaxed).is_ok();
         drop(visit);
         let segment = Segment::at(head);
         if moved && !segment.is_null() {
             // SAFETY: G4: we moved `head` over the link; G5: no other segment had come to its address.
             unsafe {
-                if Segment::finish(segment) {
+                if Segment::sweep(segment, 0) {
                     self.limbo.retire(segment);
                 }
             }
         }
+    }
+
+    /// Whether there seems to be something at `head`, for a claim to find out.
+    #[inline]
+    fn is_promising(&self, head: usize) -> bool {
+        let seen = self.head.0.seen.load(Relaxed);
+        if address(seen) == address(head) && count(head) < count(seen) {
+            return true;
+        }
+        let tail = self.tail.0.load(Relaxed);
+        let promising = !is_drained(head, tail);
+        if promising {
+            self.head.0.seen.store(tail, Relaxed);
+        }
+        promising
     }
 
     /// What is between `head` and `tail`.
@@ -221,7 +247,7 @@ impl<T> Segments<T> {
         loop {
             // Between two ends, there is nothing wrong with addresses; and what ends has been gone past, so others get
             // on.
-            let words = |_| (self.head.0.load(SeqCst), self.tail.0.load(SeqCst));
+            let words = |_| (self.head.0.word.load(SeqCst), self.tail.0.load(SeqCst));
             match self.limbo.unconfused(words) {
                 Some((head, tail)) if !is_drained(head, tail) => return Look::Something,
                 Some((_, tail)) => return if tail & CLOSED == 0 { Look::Nothing } else { Look::End },
@@ -288,8 +314,8 @@ impl<T> Buffer<T> for Segments<T> {
     #[inline]
     fn pop(&self) -> Result<T, TryRecvError> {
         loop {
-            let head = self.head.0.load(Relaxed);
-            if is_drained(head, self.tail.0.load(Relaxed)) {
+            let head = self.head.0.word.load(Relaxed);
+            if !self.is_promising(head) {
                 match self.look() {
                     Look::Something => {}
                     Look::Nothing => return Err(TryRecvError::Empty),
@@ -297,7 +323,7 @@ impl<T> Buffer<T> for Segments<T> {
                 }
             } else if count(head) == CELLS {
                 self.go_on();
-            } else if self.head.0.compare_exchange_weak(head, head + 1, SeqCst, Relaxed).is_ok() {
+            } else if self.head.0.word.compare_exchange_weak(head, head + 1, SeqCst, Relaxed).is_ok() {
                 // SAFETY: just claimed.
                 if let Some(value) = unsafe { self.empty_cell(head) } {
                     return Ok(value);
@@ -328,7 +354,7 @@ impl<T> Buffer<T> for Segments<T> {
         let _visit = self.limbo.visit();
         loop {
             let tail = self.tail.0.load(SeqCst);
-            let head = self.head.0.load(SeqCst);
+            let head = self.head.0.word.load(SeqCst);
             // Nobody pushed meanwhile (G5: it did not come back either): so this was the distance when `head` was read.
             if self.tail.0.load(SeqCst) == tail {
                 // SAFETY: visitor, G5.
@@ -347,7 +373,7 @@ impl<T> Buffer<T> for Segments<T> {
     /// two numbers to be the same some thousand segments have to end in between.
     fn pops(&self) -> usize {
         loop {
-            if let Some(pops) = self.limbo.unconfused(|ended| self.head.0.load(SeqCst) ^ ended.reverse_bits()) {
+            if let Some(pops) = self.limbo.unconfused(|ended| self.head.0.word.load(SeqCst) ^ ended.reverse_bits()) {
                 return pops;
             }
         }
@@ -376,7 +402,7 @@ impl<T> Buffer<T> for Segments<T> {
     /// A pop does not stop at a cell whose sender is slow: one full cell, wherever it stands, will do.
     fn can_pop(&self) -> bool {
         let _visit = self.limbo.visit();
-        let head = self.head.0.load(SeqCst);
+        let head = self.head.0.word.load(SeqCst);
         let tail = self.tail.0.load(SeqCst);
         if tail & CLOSED != 0 || address(head) != address(tail) {
             // The end, or the first cell of a segment that `tail` has come to, which is full (G1).
@@ -407,7 +433,7 @@ impl<T> Segments<T> {
     /// Ends the chain from `head` on, with what a refused push may have linked behind a closed tail. Those before
     /// `head` have ended: no call is under way in which something in them could be unfinished.
     fn end_all(&mut self) {
-        let head = self.head.0.load(Relaxed);
+        let head = self.head.0.word.load(Relaxed);
         let mut segment = if address(head) == 0 { self.first.0.load(Relaxed) } else { Segment::at(head) };
         while !segment.is_null() {
             // SAFETY: `&mut self`: all is ours. The values are gone.

@@ -3,7 +3,7 @@
 
 use crate::sync::{
     UnsafeCell,
-    atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering::*},
+    atomic::{AtomicPtr, AtomicU8, Ordering::*},
     spin,
 };
 use core::{mem::MaybeUninit, ptr};
@@ -35,6 +35,11 @@ const EMPTY: u8 = 0;
 const FULL: u8 = 1;
 const BROKEN: u8 = 2;
 
+const UNFINISHED: u8 = 0;
+const FINISHED: u8 = 1;
+/// Unfinished, and whoever finishes it is to go on with the sweep.
+const SWEPT_TO: u8 = 2;
+
 pub(super) struct Cell<T> {
     /// | operation | order             | pairs with  | so that                                                |
     /// |-----------|-------------------|-------------|--------------------------------------------------------|
@@ -44,6 +49,14 @@ pub(super) struct Cell<T> {
     /// | break     | Release / Acquire | fill        | both                                                   |
     /// | peek      | Relaxed           | nothing     | the pop that follows sees no older state               |
     state: AtomicU8,
+    /// | operation | order             | pairs with | so that                                                  |
+    /// |-----------|-------------------|------------|----------------------------------------------------------|
+    /// | finish    | AcqRel            | sweep      | the sweep's last step comes after all use of the segment |
+    /// | sweep     | Release / Acquire | finish     | the same: who goes on comes after what was swept before  |
+    /// | look      | Acquire           | finish     | the same                                                 |
+    ///
+    /// Each weakened by one step fails `segments_two_receivers_leave_a_segment`, or the compiler refuses it.
+    done: AtomicU8,
     value: UnsafeCell<MaybeUninit<T>>,
 }
 
@@ -104,15 +117,9 @@ pub(super) struct Segment<T> {
     pub(super) cells: [Cell<T>; CELLS],
 }
 
-/// On a cache line of its own: all receivers write to it.
+/// On a cache line of its own, so that no small cell lies across two.
 #[repr(align(64))]
 pub(super) struct Header<T> {
-    /// What is unfinished: G4.
-    ///
-    /// | operation | order  | pairs with | so that                                                  |
-    /// |-----------|--------|------------|----------------------------------------------------------|
-    /// | finish    | AcqRel | finish     | who finishes the last comes after all use of the segment |
-    left: AtomicUsize,
     /// | operation | order             | pairs with | so that                                                      |
     /// |-----------|-------------------|------------|--------------------------------------------------------------|
     /// | link      | Release / Acquire | follow     | who moves `tail` to it in its maker's place shows it as made |
@@ -148,17 +155,37 @@ impl<T> Segment<T> {
         segment
     }
 
-    /// Finishes a cell, or the link. True for the last: the segment is then the caller's. (No `&self`: if this is not
-    /// the last, the segment may be gone before the call returns.)
+    /// Finishes a cell. True if that ends the segment's sweep: the segment is then the caller's. (No `&self`: if it does not,
+    /// the segment may be gone before the call returns.)
     ///
     /// # Safety
     ///
-    /// It is the caller's to finish (G3, G4), who does not touch the segment again, unless this returns true.
+    /// It is the caller's to finish (G3), who does not touch the segment again, unless this returns true.
     #[inline]
     #[must_use]
-    pub(super) unsafe fn finish(segment: *mut Self) -> bool {
-        // SAFETY: G4: something is unfinished until we have counted it.
-        unsafe { &(*segment).header.left }.fetch_sub(1, AcqRel) == 1
+    pub(super) unsafe fn finish(segment: *mut Self, cell: usize) -> bool {
+        // SAFETY: G4: the cell is unfinished until we have said so; after that, the sweep is ours or we are gone.
+        unsafe {
+            let done = &Self::in_use(segment).cells[cell].done;
+            done.swap(FINISHED, AcqRel) == SWEPT_TO && Self::sweep(segment, cell + 1)
+        }
+    }
+
+    /// Passes over the finished cells, from `first` on. True if that is all: the segment is then the caller's. Else whoever
+    /// finishes the cell that stopped it goes on.
+    ///
+    /// # Safety
+    ///
+    /// The caller has moved `head` over the link (then `first` is 0), or finished the cell before `first` and found that the
+    /// sweep had come to it. He does not touch the segment again, unless this returns true.
+    #[cold]
+    #[must_use]
+    pub(super) unsafe fn sweep(segment: *mut Self, first: usize) -> bool {
+        (first..CELLS).all(|cell| {
+            // SAFETY: G4: nobody else has the sweep, and without it the segment does not end.
+            let done = unsafe { &Self::in_use(segment).cells[cell].done };
+            done.load(Acquire) == FINISHED || done.compare_exchange(UNFINISHED, SWEPT_TO, Release, Acquire).is_err()
+        })
     }
 
     /// Makes a segment of raw memory: its header, the state of its cells, and `value` in the first.
@@ -169,7 +196,6 @@ impl<T> Segment<T> {
     pub(super) unsafe fn make(segment: *mut Self, base: usize, value: T) {
         segment.expose_provenance();
         let header = Header {
-            left: AtomicUsize::new(CELLS + 1),
             next: AtomicPtr::new(ptr::null_mut()),
             base,
             retired: UnsafeCell::new(0),
@@ -182,6 +208,7 @@ impl<T> Segment<T> {
             let cells = (&raw mut (*segment).cells).cast::<Cell<T>>();
             for i in 0..CELLS {
                 (&raw mut (*cells.add(i)).state).write(AtomicU8::new(if i == 0 { FULL } else { EMPTY }));
+                (&raw mut (*cells.add(i)).done).write(AtomicU8::new(UNFINISHED));
                 #[cfg(loom)]
                 (&raw mut (*cells.add(i)).value).write(UnsafeCell::new(MaybeUninit::uninit()));
             }

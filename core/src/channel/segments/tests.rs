@@ -95,7 +95,7 @@ proptest! {
                     prop_assert_eq!(queue.pop(), expected);
                 }
                 Step::StopReceiver => {
-                    if queue.look() == Look::Something && stop_in_claim(&queue.head.0) {
+                    if queue.look() == Look::Something && stop_in_claim(&queue.head.0.word) {
                         model.pop_front();
                     }
                 }
