@@ -55,7 +55,7 @@ pub(super) struct Cell<T> {
     /// | sweep     | Release / Acquire | finish     | the same: who goes on comes after what was swept before  |
     /// | look      | Acquire           | finish     | the same                                                 |
     ///
-    /// Each weakened by one step fails `segments_two_receivers_leave_a_segment`, or the compiler refuses it.
+    /// Each weakened by one step fails `segments_two_receivers_leave_a_segment`.
     done: AtomicU8,
     value: UnsafeCell<MaybeUninit<T>>,
 }
