@@ -625,7 +625,8 @@ impl Worker {
     /// Puts the running task to sleep until it is woken; may return early.
     pub(crate) fn park(&'static self, task: TaskRef) {
         if task.take_notification() {
-            return;
+            // Woken since it looked, by itself perhaps: what a future does that wants others to run before it is asked again.
+            return self.yield_now(task);
         }
         let carries = u32::from(task.get().is_carrier.get());
         self.local.busy_carriers.set(self.local.busy_carriers.get() - carries);

@@ -34,7 +34,7 @@ pub(super) struct Limbo<T> {
     /// |-----------|-------------------|------------|-----------------------------------------------------|
     /// | shelve    | SeqCst / Relaxed  | look, take | the last visitor sees the list, or is seen gone     |
     /// | look      | SeqCst            | shelve     | the same                                            |
-    /// | take      | Acquire / Relaxed | shelve     | the taker comes after all use of the segments in it |
+    /// | take      | SeqCst / Relaxed  | shelve     | the taker comes after all use of the segments in it |
     list: AtomicUsize,
     /// One free segment, so that a queue that stays short does not call the allocator.
     ///
@@ -199,7 +199,7 @@ impl<T> Limbo<T> {
     fn take(&self) -> usize {
         let mut list = self.list.load(SeqCst);
         while list != 0 {
-            match self.list.compare_exchange_weak(list, 0, Acquire, Relaxed) {
+            match self.list.compare_exchange_weak(list, 0, SeqCst, Relaxed) {
                 Ok(_) => break,
                 Err(now) => list = now,
             }

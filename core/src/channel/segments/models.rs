@@ -15,7 +15,7 @@
 //! | `head`: look, Relaxed                     | `empty_brings`                                                       |
 //! | `next`: link, refused, follow             | `close_meets_two_grow`, `helped_grow_meets_waiter`                   |
 //! | cell: fill, look, refused break           | `close_meets_push`                                                   |
-//! | `left`: finish                            | `two_receivers_leave_a_segment`                                      |
+//! | `done`: finish, sweep, look               | `two_receivers_leave_a_segment`                                      |
 //! | `visitors`: enter, leave                  | `retire_meets_visitor`                                               |
 //! | `visitors`: nobody?                       | `retire_meets_visitor`: the first Relaxed, the second by one step    |
 //! | `list`: shelve, look                      | `retire_meets_visitor`                                               |
@@ -30,7 +30,7 @@
 //!   The checker runs the two in that order anyhow.
 //! * The glance after a broken cell, as the first one: a closed queue brings what the closer did.
 //! * A refused fill, and break: the sender finishes the cell, and may end the segment, that the breaker has looked at.
-//! * `list`, take: the taker ends segments that others have used; `left` brings the uses, the shelver's, who owned it, come by this.
+//! * `list`, take: the taker ends segments that others have used; the sweep brings the uses, the shelver's, who owned it, come by this.
 //! * `ended`: who counts an end has seen `head` gone from there (Release), and who sees the count looks after it (Acquire).
 //! * `len`'s looks at `tail`, one of which would do; `pops` and `can_pop`'s look at `head`: as in the ring, for one order of all
 //!   answers.
