@@ -33,9 +33,9 @@
 //!   [`select!`] over several. For one value `channel::oneshot`, for the latest `channel::watch`, for every value to
 //!   everybody `channel::broadcast`.
 //! * [`WaitGroup`], [`Mutex`], [`RwLock`], [`defer!`].
-//! * [`scope`] starts green threads that borrow, and waits for them; [`JoinHandle::cancel`] ends one where it waits;
+//! * [`scope`](fn@scope) starts green threads that borrow, and waits for them; [`JoinHandle::cancel`] ends one where it waits;
 //!   [`task::Builder`] names it; [`task_local!`] gives each its own value of a variable.
-//! * [`go_async`] starts a future as a task, and [`block_on`] waits for one.
+//! * [`go_async`] starts a future as a task, and [`block_on`](fn@block_on) waits for one.
 //! * [`sleep`] and the calls with a time limit wait on a timer of the runtime. [`time`] has timers, tickers, and limits for
 //!   futures.
 //! * [`context`]: telling a tree of tasks that their work is not wanted any more, or until when it is.

@@ -2,14 +2,14 @@
 //!
 //! | to …                                  | there is                                                       |
 //! |---------------------------------------|----------------------------------------------------------------|
-//! | sleep                                 | [`sleep`], [`sleep_until`]                                     |
+//! | sleep                                 | [`sleep`](fn@sleep), [`sleep_until`]                                     |
 //! | sleep in a future                     | [`sleep_async`], [`sleep_until_async`]                         |
 //! | limit a future                        | [`timeout`], [`timeout_at`]                                    |
 //! | limit a blocking call                 | its own `…_timeout`                                            |
 //! | limit a `select!`                     | `default(limit)`, [`channel::after`](crate::channel::after)    |
 //! | be told once, unless it is taken back | [`Timer`]                                                      |
 //! | be told again and again               | [`Ticker`], [`channel::tick`](crate::channel::tick)            |
-//! | have a function called later          | [`after_func`]                                                 |
+//! | have a function called later          | [`after_func`](fn@after_func)                                                 |
 //!
 //! Everything reads one clock, that of [`park::now`](crate::park::now). Any `Duration` will do: what the clock cannot reach is
 //! never.

@@ -395,7 +395,7 @@ impl<T> Buffer<T> for Segments<T> {
 
     #[cfg(all(test, loom))]
     fn touch(&self) {
-        [&self.head.0, &self.tail.0].into_iter().for_each(|word| _ = word.fetch_add(0, SeqCst));
+        [&self.head.0.word, &self.tail.0].into_iter().for_each(|word| _ = word.fetch_add(0, SeqCst));
         self.limbo.touch();
     }
 

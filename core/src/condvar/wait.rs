@@ -2,9 +2,8 @@
 
 use super::Condvar;
 use crate::{
-    mutex::{Mutex, MutexGuard},
+    mutex::{Mutex, MutexGuard, MutexLockFuture},
     queue::Waiter,
-    sync::spin,
     turn::Turn,
 };
 use core::{
@@ -101,13 +100,15 @@ pub struct CondvarWait<'a, T: ?Sized> {
     guard: Option<MutexGuard<'a, T>>,
     mutex: &'a Mutex<T>,
     notified: Notified<'a>,
+    /// Once it was notified.
+    lock: Option<MutexLockFuture<'a, T>>,
     over: bool,
 }
 
 impl<'a, T: ?Sized> CondvarWait<'a, T> {
     pub(super) fn new(condvar: &'a Condvar, guard: MutexGuard<'a, T>) -> Self {
         let mutex = MutexGuard::mutex(&guard);
-        Self { guard: Some(guard), mutex, notified: Notified::new(condvar), over: false }
+        Self { guard: Some(guard), mutex, notified: Notified::new(condvar), lock: None, over: false }
     }
 
     /// Whether it has returned: then it must not be polled again.
@@ -120,19 +121,16 @@ impl<'a, T: ?Sized> Future for CondvarWait<'a, T> {
     type Output = MutexGuard<'a, T>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        // SAFETY: `notified` is pinned whenever we are; what is moved out is the guard.
+        // SAFETY: `notified` and `lock` are pinned whenever we are; what is moved out is the guard.
         let this = unsafe { self.get_unchecked_mut() };
         assert!(!this.over, "a `CondvarWait` was polled after it was ready");
         // SAFETY: as above.
         let notified = unsafe { Pin::new_unchecked(&this.notified) };
         let guard = &mut this.guard;
         ready!(notified.poll(context.waker(), || drop(guard.take())));
-        let Some(guard) = this.mutex.try_lock() else {
-            // In turn with whoever has it, for as long as he has it.
-            spin(&mut 0);
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        };
+        let lock = this.lock.get_or_insert_with(|| this.mutex.lock_async());
+        // SAFETY: as above.
+        let guard = ready!(unsafe { Pin::new_unchecked(lock) }.poll(context));
         notified.use_up();
         this.over = true;
         Poll::Ready(guard)
