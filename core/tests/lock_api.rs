@@ -2,7 +2,7 @@
 //! code that is generic over the lock.
 //!
 //! Among them are embassy-sync's cases of its mutex (a mapped guard gives the lock back when it is dropped), written anew.
-#![cfg(feature = "lock_api")]
+#![cfg(all(feature = "lock_api", feature = "std"))]
 
 use greenlight_core::raw::{RawMutex, RawRwLock, RawSpinMutex, RawTicketMutex};
 use std::{
