@@ -80,6 +80,16 @@ pub struct RecvFuture<'a, T, H: Home<T> = OnHeap<T>> {
     polled: bool,
 }
 
+// SAFETY: a `Wait` is `Send` and `Sync` if its value is `Send` and its buffer is `Sync`, which with such a value it is, by the
+// promise of `Sealed`. The other field is both by itself.
+unsafe impl<T: Send, H: Home<T>> Send for SendFuture<'_, T, H> {}
+// SAFETY: as above.
+unsafe impl<T: Send, H: Home<T>> Sync for SendFuture<'_, T, H> {}
+// SAFETY: as above.
+unsafe impl<T: Send, H: Home<T>> Send for RecvFuture<'_, T, H> {}
+// SAFETY: as above.
+unsafe impl<T: Send, H: Home<T>> Sync for RecvFuture<'_, T, H> {}
+
 impl<T, H: Home<T>> SendFuture<'_, T, H> {
     /// Whether it has returned its result: then it must not be polled again.
     pub fn is_terminated(&self) -> bool {
