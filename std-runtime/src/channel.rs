@@ -1,8 +1,8 @@
 //! Channels: typed queues between tasks, with the names and errors of crossbeam-channel 0.5 and Go's `close`.
 //!
-//! All of [`greenlight_core::channel`], where they are described: [`bounded`], [`unbounded`], [`never`]; for one value [`oneshot`],
-//! for the latest [`watch`], for every value to everybody [`broadcast`]. And the channels of the clock, [`after`], [`at`] and [`tick`],
-//! which here also wake the futures of any executor.
+//! All of [`greenlight_core::channel`], where they are described: [`bounded`], [`unbounded`], [`never()`]; for one value
+//! [`oneshot`], for the latest [`watch`], for every value to everybody [`broadcast`]. And the channels of the clock, [`after`],
+//! [`at`] and [`tick`], which here also wake the futures of any executor.
 
 use crate::hooks;
 use std::time::{Duration, Instant};

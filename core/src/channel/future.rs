@@ -53,9 +53,9 @@ impl<T, H: Home<T>> Receiver<T, H> {
     /// # The clock
     ///
     /// A channel of `after`, `at` or `tick` has no sender that would wake this future. The alarms of a runtime do
-    /// ([`Hooks::with_alarms`](crate::park::Hooks::with_alarms)): that of the `greenlight` crate brings them. Where there are none, it is
-    /// ready if it is polled when the time has come, and nobody sees to it that it is: await a timer of the executor
-    /// beside it, or instead. The blocking calls, and `recv` in a `select!`, need nothing.
+    /// ([`Hooks::with_alarms`](crate::park::Hooks::with_alarms)): that of the `greenlight` crate brings them. Where there are
+    /// none, it is ready if it is polled when the time has come, and nobody sees to it that it is: await a timer of the
+    /// executor beside it, or instead. The blocking calls, and `recv` in a `select!`, need nothing.
     ///
     /// # Examples
     ///

@@ -19,7 +19,8 @@ struct Set {
 }
 
 impl Alarm {
-    /// Has `waker` woken at `tick`, instead of whatever it was set to before; with `None`, nobody. Without a hook nothing happens.
+    /// Has `waker` woken at `tick`, instead of whatever it was set to before; with `None`, nobody. Without a hook nothing
+    /// happens.
     ///
     /// It is for a future that has looked at the clock before, and was told to wait: so an alarm that has gone off is not set
     /// again for the same tick.

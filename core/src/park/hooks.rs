@@ -164,8 +164,8 @@ impl Hooks {
     }
 
     /// Who wakes futures at a time: a timer that runs beside their executor. Without, a future that waits for the clock (a
-    /// [`recv_async`](crate::channel::Receiver::recv_async) of the channels that `after`, `at` and `tick` make) is ready when it is
-    /// polled in time, and woken by nobody.
+    /// [`recv_async`](crate::channel::Receiver::recv_async) of the channels that `after`, `at` and `tick` make) is ready when
+    /// it is polled in time, and woken by nobody.
     ///
     /// Both are called by the poll, or the drop, of such a future, under no lock of this crate. They must not wait. `set` may
     /// panic if it has no means: the poll panics.

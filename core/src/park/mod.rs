@@ -32,8 +32,8 @@
 //! | a deterministic test                | the same, one at a time in a chosen order         | and [`Hooks::with_random`], and a virtual clock       |
 //!
 //! They are brought once, by [`install`], which holds for the whole process: a library that is no runtime leaves it alone. Only
-//! writing a `wait` is `unsafe`. An executor of futures needs no hooks (but for `after` and its like in futures): its tasks await, and whatever blocks does so on
-//! a thread that may (tokio's `spawn_blocking`, smol's `unblock`).
+//! writing a `wait` is `unsafe`. An executor of futures needs no hooks, but for `after` and its like: its tasks await, and
+//! whatever blocks does so on a thread that may (tokio's `spawn_blocking`, smol's `unblock`).
 //!
 //! # Writing a `wait`
 //!
