@@ -1,7 +1,8 @@
 //! The alarm of a future that waits for the clock: whoever blocks instead bounds its sleep by a deadline, a future has only its
 //! waker.
 //!
-//! * L1  While it is set, the hook has one alarm for it, with this waker; once it is taken back, by `Drop` at the latest, none.
+//! * L1  While it is set, the hook has one alarm for it, with this waker, or that one has gone off; once it is taken back, by
+//!   `Drop` at the latest, the hook has none.
 
 use super::{NOBODY, Tick, hooks};
 use core::task::Waker;
