@@ -4,16 +4,20 @@
 use greenlight_core::{
     Mutex, RwLock, Watch,
     channel::{RecvTimeoutError, SendTimeoutError, StaticChannel, after, bounded, broadcast, oneshot, tick, watch},
-    park::{self, AlreadyInstalled, Hooks, Tick, thread},
+    park::{self, Alarms, AlreadyInstalled, Hooks, Tick, thread},
     select,
 };
 use std::{
+    collections::BTreeMap,
     env,
+    future::Future,
+    pin::Pin,
     process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst},
     },
+    task::{Context, Poll, Wake, Waker},
     thread::{spawn, yield_now},
     time::Duration,
 };
@@ -244,5 +248,145 @@ fn the_first_hooks_stay() {
         assert_eq!(park::install(&SECOND), Err(AlreadyInstalled));
         assert_eq!(park::install(&FIRST), Ok(()), "the same again");
         assert_eq!(park::now(), 1);
+    });
+}
+
+/// Alarms on the virtual clock, in a list that a test can read.
+mod alarms {
+    use super::*;
+
+    static SET: std::sync::Mutex<BTreeMap<(Tick, u64), Waker>> = std::sync::Mutex::new(BTreeMap::new());
+
+    /// How many were ever set.
+    pub(super) static NUMBER: AtomicU64 = AtomicU64::new(0);
+
+    pub(super) fn set(tick: Tick, waker: &Waker) -> u64 {
+        let number = NUMBER.fetch_add(1, SeqCst);
+        SET.lock().unwrap().insert((tick, number), waker.clone());
+        number
+    }
+
+    pub(super) fn take_back(tick: Tick, number: u64) {
+        let alarm = SET.lock().unwrap().remove(&(tick, number));
+        drop(alarm);
+    }
+
+    /// Those that are set.
+    pub(super) fn list() -> Vec<(Tick, u64)> {
+        SET.lock().unwrap().keys().copied().collect()
+    }
+
+    pub(super) fn ticks() -> Vec<Tick> {
+        list().into_iter().map(|(tick, _)| tick).collect()
+    }
+
+    /// So much time passes, and what is due goes off.
+    pub(super) fn pass(time: Duration) {
+        let now = TIME.fetch_add(time.as_nanos() as u64, SeqCst) + time.as_nanos() as u64;
+        let mut set = SET.lock().unwrap();
+        let later = set.split_off(&(now + 1, 0));
+        let due = std::mem::replace(&mut *set, later);
+        drop(set);
+        due.into_values().for_each(Waker::wake);
+    }
+}
+
+/// A future that waits for the clock has one alarm: for its last waker, at the time that counts, and none once it is over.
+#[test]
+fn futures_that_wait_for_the_clock_have_one_alarm_each() {
+    static HOOKS: Hooks =
+        Hooks::new().with_clock(virtual_now).with_alarms(Alarms { set: alarms::set, take_back: alarms::take_back });
+    const HOUR_TICKS: Tick = HOUR.as_nanos() as u64;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+    /// How often since the last look.
+    fn woken(by: &Woken) -> usize {
+        by.0.swap(0, SeqCst)
+    }
+
+    fn poll<F: Future>(future: &mut Pin<Box<F>>, by: &Arc<Woken>) -> Poll<F::Output> {
+        future.as_mut().poll(&mut Context::from_waker(&by.clone().into()))
+    }
+
+    in_a_process("futures_that_wait_for_the_clock_have_one_alarm_each", || {
+        park::install(&HOOKS).unwrap();
+        let (first, second) = (Arc::new(Woken::default()), Arc::new(Woken::default()));
+
+        // The last waker counts; the same again changes nothing.
+        let rx = after(HOUR);
+        let due = park::now() + HOUR_TICKS;
+        let mut receiving = Box::pin(rx.recv_async());
+        assert!(poll(&mut receiving, &first).is_pending());
+        let set = alarms::list();
+        assert!(poll(&mut receiving, &first).is_pending());
+        assert_eq!(alarms::list(), set);
+        assert!(poll(&mut receiving, &second).is_pending());
+        assert_ne!(alarms::list(), set);
+        assert_eq!(alarms::ticks(), [due]);
+        assert_eq!(Arc::strong_count(&first), 1, "nobody keeps the waker of before");
+        alarms::pass(HOUR);
+        assert_eq!((woken(&first), woken(&second)), (0, 1));
+        assert!(poll(&mut receiving, &second).is_ready());
+        drop(receiving);
+        assert_eq!(Arc::strong_count(&second), 1);
+
+        // Dropped, it leaves nothing behind; nor does one that is ready before its alarm goes off.
+        let rx = after(HOUR);
+        let mut receiving = Box::pin(rx.recv_async());
+        assert!(poll(&mut receiving, &first).is_pending());
+        assert_eq!(alarms::ticks().len(), 1);
+        drop(receiving);
+        assert_eq!((alarms::ticks(), Arc::strong_count(&first)), (vec![], 1));
+        let mut receiving = Box::pin(rx.recv_async());
+        assert!(poll(&mut receiving, &first).is_pending());
+        rx.close();
+        assert!(woken(&first) > 0);
+        assert!(matches!(poll(&mut receiving, &first), Poll::Ready(Err(_))));
+        assert_eq!((alarms::ticks(), Arc::strong_count(&first)), (vec![], 1));
+
+        // Two futures for one tick: who comes too late waits for the next one.
+        let rx = tick(HOUR);
+        let due = park::now() + HOUR_TICKS;
+        let (mut one, mut other) = (Box::pin(rx.recv_async()), Box::pin(rx.recv_async()));
+        assert!(poll(&mut one, &first).is_pending() && poll(&mut other, &second).is_pending());
+        assert_eq!(alarms::ticks(), [due, due]);
+        let _ = (woken(&first), woken(&second));
+        alarms::pass(HOUR);
+        assert_eq!((woken(&first), woken(&second)), (1, 1));
+        assert!(poll(&mut one, &first).is_ready());
+        assert!(poll(&mut other, &second).is_pending());
+        assert_eq!(alarms::ticks(), [due + HOUR_TICKS]);
+        alarms::pass(HOUR);
+        assert!(poll(&mut other, &second).is_ready());
+        assert_eq!(alarms::ticks(), []);
+
+        // Two for one message: for the other nothing ever comes, and it waits for nothing, though its alarm has yet to go off.
+        let rx = after(HOUR);
+        let (mut one, mut other) = (Box::pin(rx.recv_async()), Box::pin(rx.recv_async()));
+        assert!(poll(&mut one, &first).is_pending() && poll(&mut other, &second).is_pending());
+        TIME.fetch_add(HOUR_TICKS, SeqCst);
+        assert!(poll(&mut other, &second).is_ready());
+        assert!(poll(&mut one, &first).is_pending());
+        assert_eq!(alarms::ticks(), []);
+
+        // A select that does not sleep needs none, nor does what somebody sends.
+        let (rx, before) = (after(HOUR), alarms::NUMBER.load(SeqCst));
+        select! {
+            wait(rx.recv_async()) -> _ => unreachable!(),
+            default => {}
+        }
+        assert_eq!(alarms::NUMBER.load(SeqCst), before);
+        let (tx, rx) = bounded(1);
+        let mut receiving = Box::pin(rx.recv_async());
+        assert!(poll(&mut receiving, &first).is_pending());
+        assert_eq!(alarms::ticks(), []);
+        tx.send(()).unwrap();
+        assert!(poll(&mut receiving, &first).is_ready());
     });
 }

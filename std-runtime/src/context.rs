@@ -344,6 +344,7 @@ impl Context {
     /// assert_eq!(rx.recv(), Ok("cleaned up"));
     /// assert!(!call.stop()); // too late
     /// ```
+    #[track_caller]
     pub fn after_func<T: Send + 'static>(&self, f: impl FnOnce() -> T + Send + 'static) -> AfterFunc {
         AfterFunc::new(self.node.clone(), f)
     }

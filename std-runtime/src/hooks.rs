@@ -1,21 +1,32 @@
-//! How a wait parks a green thread: what this runtime plugs into the core's seam.
+//! How a wait parks a green thread, and who wakes futures at a time: what this runtime plugs into the core's seam.
 
 use crate::{
     deadlock,
     header::{self, TaskRef},
+    time::driver,
     worker,
 };
-use greenlight_core::park::{self, AlreadyInstalled, Cancel, Hooks, PollFn, Stopped, Tick, TimedOut, Why, thread};
-use std::{cell::Cell, mem::ManuallyDrop};
+use greenlight_core::park::{
+    self, Alarms, AlreadyInstalled, Cancel, Hooks, PollFn, Stopped, Tick, TimedOut, Why, thread,
+};
+use std::{cell::Cell, mem::ManuallyDrop, sync::Once};
 
 // SAFETY: both ways of waiting below return Ok in the arm of a Ready poll and nowhere else, and Err behind a check of
 // the deadline, or of the cancellation. A green thread is bound to its OS thread (W2), and nothing in between unwinds.
 static HOOKS: Hooks = unsafe { Hooks::new().with_wait(wait_out).with_cancel(Cancel { wait, unwind: header::unwind }) }
     .with_random(random)
-    .with_task_id(this_task);
+    .with_task_id(this_task)
+    .with_alarms(Alarms { set: driver::set_alarm, take_back: driver::take_alarm_back });
 
 pub(crate) fn install() -> Result<(), AlreadyInstalled> {
     park::install(&HOOKS)
+}
+
+/// Before the first runtime, if need be: for a program whose futures are another executor's. Where other hooks are in place,
+/// theirs is what waits and wakes.
+pub(crate) fn install_early() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| _ = install());
 }
 
 /// A task's header, or a mark of an OS thread.

@@ -108,6 +108,8 @@ mod shutdown;
 
 mod wait_group;
 
+pub mod channel;
+
 pub mod context;
 
 pub mod time;
@@ -130,7 +132,7 @@ pub use greenlight_core::{
     OnceCellWait, OnceWait, Poison, PoisonGuard, Poisoned, RwLock, RwLockReadFuture, RwLockReadGuard,
     RwLockWriteFuture, RwLockWriteGuard, RwMutex, Semaphore, SemaphoreAcquire, SemaphorePermit, SpinMutex,
     SpinMutexGuard, TicketMutex, TicketMutexGuard, TryAcquireError, TrySetError, WaitGroupFuture, Watch, WatchChanged,
-    Watcher, channel, defer, park, select, select_biased,
+    Watcher, defer, park, select, select_biased,
 };
 pub use join::{JoinError, JoinHandle};
 pub use locals::TaskLocal;

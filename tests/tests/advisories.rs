@@ -96,6 +96,8 @@ fn types_promise_threads_what_their_payload_does() {
         channel::WeakReceiver<T>: |send, _| (send, send);
         channel::RecvFuture<'static, T>: |send, _| (send, send);
         channel::SendFuture<'static, T>: |send, _| (send, send);
+        channel::RecvFuture<'static, T, channel::InStatic<'static, T>>: |send, _| (send, send);
+        channel::SendFuture<'static, T, channel::InStatic<'static, T>>: |send, _| (send, send);
         channel::RecvStream<'static, T>: |send, _| (send, send);
         channel::SendSink<'static, T>: |send, _| (send, send);
         StaticChannel<T, 3>: |send, _| (send, send);

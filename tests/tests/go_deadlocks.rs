@@ -13,21 +13,27 @@
 //! | select3, what waits for ever | `receive`, `send`, `select_…`                                          |
 
 use greenlight::{
-    Mutex, Runtime, WaitGroup, blocking,
-    channel::{bounded, never},
+    Mutex, Runtime, WaitGroup, block_on, blocking,
+    channel::{after, bounded, never},
     context::Context,
     go, select, sleep,
     task::Builder,
     time::{Timer, after_func},
 };
 use greenlight_tests::{nowhere, program as program_at};
-use std::{env, future::pending, thread, time::Duration};
+use std::{
+    env,
+    future::{Future, pending, poll_fn},
+    task::Poll,
+    thread,
+    time::Duration,
+};
 
 /// Its name, what it does, and what the report says that its first green thread waits for; None for a program that is
 /// alive, and comes to its end.
 type Program = (&'static str, fn(), Option<&'static str>);
 
-const PROGRAMS: [Program; 23] = [
+const PROGRAMS: [Program; 25] = [
     ("receive", || drop(never::<String>().recv()), Some("receive from a channel 0x")),
     ("send", || nowhere().send(7).unwrap(), Some("send on a channel 0x")),
     ("send_to_full", send_to_full, Some("send on a channel 0x")),
@@ -47,11 +53,29 @@ const PROGRAMS: [Program; 23] = [
     ("a_context_that_nobody_ends", a_context_that_nobody_ends, Some("wait for the end of a context 0x")),
     ("a_call_to_come", a_call_to_come, None),
     ("a_deadline_to_come", a_deadline_to_come, None),
+    ("a_future_of_the_clock", a_future_of_the_clock, None),
+    ("a_dropped_future_of_the_clock", a_dropped_future_of_the_clock, Some("receive from a channel 0x")),
     ("after_a_blocking_call", after_a_blocking_call, Some("receive from a channel 0x")),
     ("after_a_blocking_call_that_nobody_waits_for", after_a_long_blocking_call, Some("receive from a channel 0x")),
     ("a_blocking_call_that_wakes", a_blocking_call_that_wakes, None),
     ("helpers_come_and_go", helpers_come_and_go, None),
 ];
+
+/// Longer than anybody looks for a deadlock.
+fn a_future_of_the_clock() {
+    block_on(after(Duration::from_millis(1500)).recv_async()).unwrap();
+}
+
+fn a_dropped_future_of_the_clock() {
+    let rx = after(Duration::from_secs(3600));
+    let mut receiving = Box::pin(rx.recv_async());
+    block_on(poll_fn(|asked| {
+        assert!(receiving.as_mut().poll(asked).is_pending());
+        Poll::Ready(())
+    }));
+    drop(receiving);
+    let _ = never::<i32>().recv();
+}
 
 /// Most of the time nobody is awake, and the next to act is a timer, a context, or the thread of a blocking call, which ends
 /// soon after.

@@ -3,8 +3,10 @@
 use greenlight::{
     Runtime,
     channel::{bounded, never, oneshot},
+    context::Context,
     go, go_near, run, sleep,
     task::{self, Builder, check_cancelled},
+    time::after_func,
     yield_now,
 };
 use std::{
@@ -76,6 +78,31 @@ fn what_does_not_end_is_told_of() {
     assert!(waits.join().unwrap_err().is_cancelled());
     stop.store(true, SeqCst);
     hog.join().unwrap();
+}
+
+/// A call that was put off is known by the line that asked for it, not by one of the library's.
+#[test]
+fn delayed_calls_are_told_of_by_the_line_that_asked() {
+    let runtime = Runtime::builder().workers(1).build().unwrap();
+    let (begun, has_begun) = bounded(2);
+    let lines = runtime.run(move || {
+        let wait = move || {
+            begun.send(()).unwrap();
+            let _ = never::<()>().recv();
+        };
+        let (ctx, cancel) = Context::background().with_cancel();
+        let here = line!();
+        ctx.after_func(wait.clone()).detach();
+        after_func(Duration::ZERO, wait).detach();
+        cancel.cancel();
+        [here + 1, here + 2]
+    });
+    (0..2).for_each(|_| has_begun.recv().unwrap());
+    let report = runtime.shutdown(Duration::ZERO);
+    for line in lines {
+        let site = format!("shutdown.rs:{line}:");
+        assert!(report.left().iter().any(|left| left.to_string().contains(&site)), "{site} {report:?}");
+    }
 }
 
 #[test]

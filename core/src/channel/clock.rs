@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 /// A channel that delivers one message `limit` from now: the instant at which it is due. Then nothing comes any more.
 ///
-/// Each call makes a channel; nothing runs and nothing is allocated besides until the time has come.
+/// Each call makes a channel; nothing runs and nothing is allocated besides until the time has come. So a future on it
+/// ([`recv_async`](Receiver::recv_async), a stream) is woken only where somebody sets alarms for futures:
+/// [`Hooks::with_alarms`](crate::park::Hooks::with_alarms). That is so for [`at`] and [`tick`], too.
 ///
 /// # Examples
 ///
@@ -28,7 +30,7 @@ pub fn after(limit: Duration) -> Receiver<Instant> {
     Instant::now().checked_add(limit).map_or_else(super::never, |instant| timer(instant, limit, None))
 }
 
-/// A channel that delivers one message at `instant`: the instant itself.
+/// A channel that delivers one message at `instant`: the instant itself. As to futures, see [`after`].
 ///
 /// # Examples
 ///
@@ -46,7 +48,7 @@ pub fn at(instant: Instant) -> Receiver<Instant> {
 /// A channel that delivers a message every `period`: the instant at which it was due.
 ///
 /// It holds one message. A tick for which nobody came in time is late, not made up for: the next one is due a whole
-/// period after it was taken.
+/// period after it was taken. As to futures, see [`after`].
 ///
 /// # Examples
 ///

@@ -9,7 +9,7 @@ use super::{
     macros::Chosen,
     select::{Arm, Meeting},
 };
-use crate::{queue::Wakers, turn::Turn};
+use crate::{park, queue::Wakers, turn::Turn};
 use core::{
     future::Future,
     pin::Pin,
@@ -55,7 +55,7 @@ unsafe impl<F: Future> Arm for EventArm<'_, F> {
     }
 
     fn attempt(&mut self) -> bool {
-        self.poll(Waker::noop()).is_ready()
+        self.poll(park::NOBODY).is_ready()
     }
 
     /// Nobody takes from another what a future waits for.

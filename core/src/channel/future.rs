@@ -12,6 +12,8 @@ use super::{
     wait::Wait,
 };
 use crate::channel::buffer::Buffer;
+#[cfg(feature = "alloc")]
+use crate::park::Alarm;
 use core::{
     fmt,
     future::Future,
@@ -48,6 +50,13 @@ impl<T, H: Home<T>> Receiver<T, H> {
     ///
     /// Dropped before it is ready, it has taken nothing out of the channel.
     ///
+    /// # The clock
+    ///
+    /// A channel of `after`, `at` or `tick` has no sender that would wake this future. The alarms of a runtime do
+    /// ([`Hooks::with_alarms`](crate::park::Hooks::with_alarms)): that of the `greenlight` crate brings them. Where there are
+    /// none, it is ready if it is polled when the time has come, and nobody sees to it that it is: await a timer of the
+    /// executor beside it, or instead. The blocking calls, and `recv` in a `select!`, need nothing.
+    ///
     /// # Examples
     ///
     /// ```
@@ -62,7 +71,12 @@ impl<T, H: Home<T>> Receiver<T, H> {
     pub fn recv_async(&self) -> RecvFuture<'_, T, H> {
         let shared = self.shared();
         let kind = if shared.buffer.is_rendezvous() { Kind::Value } else { Kind::Look };
-        RecvFuture { wait: Wait::receive(shared, kind), polled: false }
+        RecvFuture {
+            wait: Wait::receive(shared, kind),
+            polled: false,
+            #[cfg(feature = "alloc")]
+            alarm: Alarm::default(),
+        }
     }
 }
 
@@ -78,7 +92,20 @@ pub struct SendFuture<'a, T, H: Home<T> = OnHeap<T>> {
 pub struct RecvFuture<'a, T, H: Home<T> = OnHeap<T>> {
     wait: Wait<'a, T, H::Buffer>,
     polled: bool,
+    /// For the channels that the clock fills. All of them are on the heap.
+    #[cfg(feature = "alloc")]
+    alarm: Alarm,
 }
+
+// SAFETY: a `Wait` is `Send` and `Sync` if its value is `Send` and its buffer is `Sync`, which with such a value it is, by the
+// promise of `Sealed`. The other fields are both by themselves.
+unsafe impl<T: Send, H: Home<T>> Send for SendFuture<'_, T, H> {}
+// SAFETY: as above.
+unsafe impl<T: Send, H: Home<T>> Sync for SendFuture<'_, T, H> {}
+// SAFETY: as above.
+unsafe impl<T: Send, H: Home<T>> Send for RecvFuture<'_, T, H> {}
+// SAFETY: as above.
+unsafe impl<T: Send, H: Home<T>> Sync for RecvFuture<'_, T, H> {}
 
 impl<T, H: Home<T>> SendFuture<'_, T, H> {
     /// Whether it has returned its result: then it must not be polled again.
@@ -116,7 +143,14 @@ impl<T, H: Home<T>> Future for RecvFuture<'_, T, H> {
         assert!(!this.wait.is_over(), "a `RecvFuture` was polled after it was ready");
         step(&mut this.polled, &this.wait, context.waker());
         // SAFETY: P1: pinned, and the wait's drop runs before its memory goes.
-        unsafe { this.wait.poll_recv(context.waker()) }.map_err(|_| RecvError)
+        let received = unsafe { this.wait.poll_recv(context.waker()) };
+        #[cfg(feature = "alloc")]
+        match received {
+            // Asked after the look: if the time has come since, the alarm goes off at once.
+            Poll::Pending => this.alarm.set(this.wait.ripe_at(), context.waker()),
+            Poll::Ready(_) => this.alarm.take_back(),
+        }
+        received.map_err(|_| RecvError)
     }
 }
 

@@ -31,7 +31,10 @@ use {super::flavor::Flavor, crate::sync::Arc};
 /// ```
 pub trait Home<T>: Sealed<T> {}
 
-pub trait Sealed<T> {
+/// # Safety
+///
+/// The buffer is `Sync` if `T` is `Send`: what is `Send` for every home counts on it, since no bound can say so.
+pub unsafe trait Sealed<T> {
     type Buffer: Buffer<T> + ?Sized;
 
     fn channel(&self) -> &Channel<T, Self::Buffer>;
@@ -63,8 +66,9 @@ impl<T> OnHeap<T> {
 #[cfg(feature = "alloc")]
 impl<T> Home<T> for OnHeap<T> {}
 
+// SAFETY: `promise` compiles.
 #[cfg(feature = "alloc")]
-impl<T> Sealed<T> for OnHeap<T> {
+unsafe impl<T> Sealed<T> for OnHeap<T> {
     type Buffer = Flavor<T>;
 
     #[inline]
@@ -90,7 +94,8 @@ pub struct InStatic<'a, T> {
 
 impl<T> Home<T> for InStatic<'_, T> {}
 
-impl<T> Sealed<T> for InStatic<'_, T> {
+// SAFETY: `promise` compiles.
+unsafe impl<T> Sealed<T> for InStatic<'_, T> {
     type Buffer = Pool<T, [Node<T>]>;
 
     #[inline]
@@ -107,3 +112,16 @@ impl<T> Sealed<T> for InStatic<'_, T> {
         self.counts
     }
 }
+
+/// The compiler's word for what the implementations of [`Sealed`] promise.
+const _: () = {
+    const fn is_sync<B: Sync + ?Sized>() {}
+
+    const fn promise<T: Send>() {
+        is_sync::<Pool<T, [Node<T>]>>();
+        #[cfg(feature = "alloc")]
+        is_sync::<Flavor<T>>();
+    }
+
+    promise::<()>();
+};

@@ -99,6 +99,12 @@ impl<'a, T, B: Buffer<T> + ?Sized> Wait<'a, T, B> {
         self.stage.get() == Stage::Over
     }
 
+    /// When a value will be there that nobody sends, and of which nobody tells.
+    #[cfg(feature = "alloc")]
+    pub(super) fn ripe_at(&self) -> Option<Tick> {
+        self.shared.buffer.ripe_at()
+    }
+
     /// Waits for the value of a select that was chosen and has yet to make it. None if it makes none after all. Not to be
     /// cancelled (P2).
     pub(super) fn for_offer(shared: &'a Shared<T, B>, offer: Promised<Seat<T>>) -> Option<T> {

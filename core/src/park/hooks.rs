@@ -23,6 +23,17 @@ pub struct Cancel {
     pub unwind: fn() -> !,
 }
 
+/// How a future is woken at a time: see [`Hooks::with_alarms`].
+#[derive(Clone, Copy)]
+pub struct Alarms {
+    /// Has the waker, of which it keeps a clone, woken once the clock has reached the tick: not before, and soon if it has
+    /// already. The number that it returns names this alarm among those of the same tick.
+    pub set: fn(tick: Tick, waker: &Waker) -> u64,
+    /// Takes the alarm with this tick and number back, and drops its waker. One that has gone off is no more: then nothing
+    /// happens.
+    pub take_back: fn(tick: Tick, number: u64),
+}
+
 /// How this process waits, reads the time, and draws lots: what [`install`] puts in place.
 ///
 /// It is made in a `static`, from [`new`](Self::new) on, by saying what differs from it.
@@ -56,6 +67,8 @@ pub struct Hooks {
     wait: WaitFn,
     cancel: Option<Cancel>,
     task_id: Option<fn() -> usize>,
+    #[cfg_attr(not(feature = "alloc"), allow(dead_code))]
+    alarms: Option<Alarms>,
     now: Option<fn() -> Tick>,
     random: fn() -> u32,
     idle: fn(),
@@ -70,6 +83,7 @@ impl Hooks {
             wait: default_wait,
             cancel: None,
             task_id: None,
+            alarms: None,
             now: default_clock(),
             random: default_random,
             idle: core::hint::spin_loop,
@@ -148,6 +162,74 @@ impl Hooks {
     pub const fn with_task_id(self, task_id: fn() -> usize) -> Self {
         Self { task_id: Some(task_id), ..self }
     }
+
+    /// Who wakes futures at a time: a timer that runs beside their executor. Without, a future that waits for the clock (a
+    /// [`recv_async`](crate::channel::Receiver::recv_async) of the channels that `after`, `at` and `tick` make) is ready when
+    /// it is polled in time, and woken by nobody.
+    ///
+    /// Both are called by the poll, or the drop, of such a future, under no lock of this crate. They must not wait. `set` may
+    /// panic if it has no means: the poll panics.
+    ///
+    /// Blocking calls need none of it: their time limits are the business of the wait.
+    ///
+    /// # Examples
+    ///
+    /// An executor whose loop looks at the clock between its tasks:
+    ///
+    /// ```standalone_crate
+    /// use greenlight_core::{channel::after, park::{self, Alarms, Hooks, Tick}};
+    /// use std::{
+    ///     collections::BTreeMap, future::Future, pin::pin, sync::{Mutex, atomic::{AtomicU64, Ordering::Relaxed}},
+    ///     task::{Context, Waker}, time::Duration,
+    /// };
+    ///
+    /// static ALARMS: Mutex<BTreeMap<(Tick, u64), Waker>> = Mutex::new(BTreeMap::new());
+    ///
+    /// fn set(tick: Tick, waker: &Waker) -> u64 {
+    ///     static NUMBER: AtomicU64 = AtomicU64::new(0);
+    ///     let number = NUMBER.fetch_add(1, Relaxed);
+    ///     ALARMS.lock().unwrap().insert((tick, number), waker.clone());
+    ///     number
+    /// }
+    ///
+    /// fn take_back(tick: Tick, number: u64) {
+    ///     let waker = ALARMS.lock().unwrap().remove(&(tick, number));
+    ///     drop(waker); // foreign code, so without the lock
+    /// }
+    ///
+    /// /// For the executor's loop: wakes whose time has come.
+    /// fn wake_due() {
+    ///     let mut alarms = ALARMS.lock().unwrap();
+    ///     let later = alarms.split_off(&(park::now() + 1, 0));
+    ///     let due = std::mem::replace(&mut *alarms, later);
+    ///     drop(alarms);
+    ///     due.into_values().for_each(Waker::wake);
+    /// }
+    ///
+    /// static HOOKS: Hooks = Hooks::new().with_alarms(Alarms { set, take_back });
+    /// park::install(&HOOKS).unwrap();
+    ///
+    /// let soon = after(Duration::from_millis(2));
+    /// let mut task = pin!(soon.recv_async());
+    /// # struct Flag(std::sync::atomic::AtomicBool);
+    /// # impl std::task::Wake for Flag {
+    /// #     fn wake(self: std::sync::Arc<Self>) {
+    /// #         self.0.store(true, Relaxed);
+    /// #     }
+    /// # }
+    /// # let flag = std::sync::Arc::new(Flag(true.into()));
+    /// # let is_woken = || flag.0.swap(false, Relaxed);
+    /// # let waker = Waker::from(flag.clone());
+    /// loop {
+    ///     wake_due();
+    ///     if is_woken() && task.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+    ///         break;
+    ///     }
+    /// }
+    /// ```
+    pub const fn with_alarms(self, alarms: Alarms) -> Self {
+        Self { alarms: Some(alarms), ..self }
+    }
 }
 
 impl Default for Hooks {
@@ -214,6 +296,12 @@ pub(super) fn cancel() -> Option<Cancel> {
 #[cfg_attr(not(all(debug_assertions, feature = "std", not(loom))), allow(dead_code))]
 pub(super) fn task_id() -> Option<Option<fn() -> usize>> {
     installed().map(|hooks| hooks.task_id)
+}
+
+/// Where there is no heap, there is no channel that the clock fills.
+#[cfg(feature = "alloc")]
+pub(super) fn alarms() -> Option<Alarms> {
+    installed().and_then(|hooks| hooks.alarms)
 }
 
 pub(super) fn clock() -> Option<fn() -> Tick> {

@@ -23,6 +23,7 @@
 //! |-------------------------------------|---------------------------------------------------|-------------------------------------------------------|
 //! | an OS thread                        | park the thread                                   | nothing (feature `std`)                               |
 //! | a future of any executor            | are not for it: `recv_async`, `.await` …          | nothing; the executor brings the waker                |
+//! | the same, that waits for the clock  |                                                   | [`Hooks::with_alarms`], or its executor's own timer   |
 //! | a bare-metal loop                   | poll and spin                                     | nothing                                               |
 //! | the same, to sleep when idle        | poll, and idle between the polls                  | [`Hooks::with_idle`]: `wfe` and `sev`                 |
 //! | the same, with time limits          |                                                   | [`Hooks::with_clock`]: a counter                      |
@@ -31,8 +32,8 @@
 //! | a deterministic test                | the same, one at a time in a chosen order         | and [`Hooks::with_random`], and a virtual clock       |
 //!
 //! They are brought once, by [`install`], which holds for the whole process: a library that is no runtime leaves it alone. Only
-//! writing a `wait` is `unsafe`. An executor of futures needs no hooks at all: its tasks await, and whatever blocks does so on
-//! a thread that may (tokio's `spawn_blocking`, smol's `unblock`).
+//! writing a `wait` is `unsafe`. An executor of futures needs no hooks, but for `after` and its like: its tasks await, and
+//! whatever blocks does so on a thread that may (tokio's `spawn_blocking`, smol's `unblock`).
 //!
 //! # Writing a `wait`
 //!
@@ -107,9 +108,13 @@
 //! and a report when all of them are stuck. All blocking calls of this crate run on it unchanged. One for bare metal, in a hundred
 //! lines, is `firmware/cortex-m/examples/scheduler.rs` in the repository.
 
+#[cfg(feature = "alloc")]
+mod alarm;
 mod hooks;
 
-pub use hooks::{AlreadyInstalled, Cancel, Hooks, WaitFn, install};
+#[cfg(feature = "alloc")]
+pub(crate) use alarm::Alarm;
+pub use hooks::{Alarms, AlreadyInstalled, Cancel, Hooks, WaitFn, install};
 
 use crate::{
     sync::plain::{AtomicU32, Ordering::*},
@@ -278,6 +283,10 @@ pub(crate) fn has_clock() -> bool {
 pub fn deadline_after(limit: core::time::Duration) -> Option<Tick> {
     now().checked_add(u64::try_from(limit.as_nanos()).ok()?)
 }
+
+/// The waker of a poll in passing, after which nobody sleeps. It is [`Waker::noop`], of which there may be many that do not know
+/// each other; this is one, so it is known.
+pub(crate) static NOBODY: &Waker = Waker::noop();
 
 /// Any number, for fair choices. A model must not roll dice: there it is always the same.
 pub(crate) fn random() -> u32 {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) tick: Tick,
-    number: u64,
+    pub(crate) number: u64,
 }
 
 /// Not a heap with the places of its entries in the entries: half as much code, and about as fast up to a million.

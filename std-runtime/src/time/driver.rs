@@ -167,6 +167,15 @@ pub(crate) fn take_out(key: Key) -> bool {
     action.is_some()
 }
 
+/// What the core asks of the seam: has `waker` woken at `tick`. The number of the alarm's [`Key`].
+pub(crate) fn set_alarm(tick: Tick, waker: &Waker) -> u64 {
+    set(tick, Action::Wake(waker.clone())).number
+}
+
+pub(crate) fn take_alarm_back(tick: Tick, number: u64) {
+    take_out(Key { tick, number });
+}
+
 /// The timer thread's life.
 fn main() {
     loop {

@@ -170,3 +170,21 @@ fn unpolled_and_forgotten_futures() {
     tx.try_send(3).unwrap();
     assert_eq!(rx.try_recv(), Ok(3));
 }
+
+/// In one function for every home: the compiler knows nothing of it but that it is one.
+#[test]
+fn futures_of_any_home_are_tasks() {
+    fn on_a_thread<H: Home<u32> + Send + Sync + 'static>(tx: Sender<u32, H>, rx: Receiver<u32, H>) -> u32 {
+        let task = async move {
+            tx.send_async(7).await.unwrap();
+            rx.recv_async().await.unwrap()
+        };
+        let polled = thread::spawn(move || pin!(task).poll(&mut Context::from_waker(Waker::noop())));
+        let Poll::Ready(value) = polled.join().unwrap() else { panic!("there is room, and a value") };
+        value
+    }
+    static CHANNEL: StaticChannel<u32, 1> = StaticChannel::new();
+    let (tx, rx) = bounded(1);
+    assert_eq!(on_a_thread(tx, rx), 7);
+    assert_eq!(on_a_thread(CHANNEL.sender(), CHANNEL.receiver()), 7);
+}
