@@ -54,8 +54,9 @@ pub(crate) use init::Init;
 ///
 /// # Progress and fairness
 ///
-/// The look at what is done is wait-free. The rest waits for whoever runs, as it must. When an initialiser panics, the first
-/// of the waiting to run is next, whoever came first.
+/// The look at what is done is wait-free. The rest waits for whoever runs, as it must; all of it takes the short spin lock, the
+/// `try_` calls included, so an interrupt handler must only look (`is_completed`, and the `get` of a cell or a lazy). When an
+/// initialiser panics, the first of the waiting to run is next, whoever came first.
 ///
 /// # Examples
 ///

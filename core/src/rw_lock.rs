@@ -70,7 +70,8 @@ pub(crate) enum Access {
 ///
 /// # Progress
 ///
-/// Blocking, as any lock. The `try_` calls wait for a lock of a few instructions only.
+/// Blocking, as any lock. The `try_` calls wait for a lock of a few instructions only. An interrupt handler must not wait for that
+/// one either, which every call takes, and every drop of a guard: it must do none of them.
 ///
 /// # Cost
 ///

@@ -83,7 +83,9 @@ const FREED: usize = 3;
 ///
 /// # Progress
 ///
-/// Uncontended lock-free. Who waits and who lets a waiter go take a short lock: not for interrupt handlers that share it.
+/// Uncontended lock-free. Who waits, who lets a waiter go, who finds too few permits, and `close` and `forget_permits` take a
+/// short spin lock. So an interrupt handler must call nothing but `available_permits` and `is_closed`, and, if nobody ever waits,
+/// `add_permits` and a `try_acquire` for which there are certainly enough, whose permits it may drop.
 ///
 /// # Examples
 ///

@@ -55,7 +55,8 @@ const ONE: usize = 2;
 /// # Progress
 ///
 /// `add` and `done` are lock-free, but for the `done` that may be the last while somebody waits: that one takes a lock of a few
-/// instructions.
+/// instructions. An interrupt handler may call `add` and `count`, and `done` as long as nobody has begun to wait since the count
+/// was zero last; it must not wait.
 ///
 /// # Cost
 ///

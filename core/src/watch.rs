@@ -74,7 +74,7 @@ impl State {
 ///
 /// Reads run together, a change runs alone, first come, first served: a change waits for those who read at that moment. In
 /// a closure given to [`with`](Self::with) or [`send_modify`](Self::send_modify), do not use the same watch: that is a
-/// deadlock.
+/// deadlock. Every call takes a short spin lock, those that never sleep included: an interrupt handler must make none.
 ///
 /// # Cost
 ///

@@ -3,9 +3,9 @@
 
 use greenlight_core::{
     Mutex, RwLock, Watch,
-    channel::{RecvTimeoutError, SendTimeoutError, StaticChannel, after, bounded, broadcast, oneshot, tick, watch},
+    channel::{RecvTimeoutError, SendTimeoutError, StaticChannel, after, at, bounded, broadcast, oneshot, tick, watch},
     park::{self, Alarms, AlreadyInstalled, Hooks, Tick, thread},
-    select,
+    select, select_biased,
 };
 use std::{
     collections::BTreeMap,
@@ -19,7 +19,7 @@ use std::{
     },
     task::{Context, Poll, Wake, Waker},
     thread::{spawn, yield_now},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 const CHILD: &str = "GREENLIGHT_HOOKS_CHILD";
@@ -94,6 +94,51 @@ fn time_limits_end_in_virtual_time() {
         });
         let ticks = tick(HOUR);
         passed(3 * HOUR, &mut || (0..3).for_each(|_| _ = ticks.recv().unwrap()));
+    });
+}
+
+/// What the clock sends comes when it is due, not before, and in that order unless both are due.
+#[test]
+fn the_clock_sends_in_virtual_time() {
+    static HOOKS: Hooks = Hooks::new().with_idle(let_a_minute_pass, || ()).with_clock(virtual_now);
+    fn pass(time: Duration) {
+        TIME.fetch_add(time.as_nanos() as u64, SeqCst);
+    }
+
+    in_a_process("the_clock_sends_in_virtual_time", || {
+        park::install(&HOOKS).unwrap();
+        let begin = park::now();
+        let passed = || Duration::from_nanos(park::now() - begin);
+        let third = Instant::now() + 3 * HOUR;
+        let (soon, later) = (after(HOUR), at(third));
+        assert_eq!((soon.len(), later.len()), (0, 0));
+        let first = select! { recv(soon) -> _ => "soon", recv(later) -> _ => "later" };
+        assert_eq!((first, passed()), ("soon", HOUR));
+        assert!(soon.try_recv().unwrap_err().is_empty() && later.try_recv().unwrap_err().is_empty());
+        assert_eq!(later.recv(), Ok(third));
+        // `at` reads real time, of which a little had passed.
+        assert!(passed() > 2 * HOUR && passed() <= 3 * HOUR);
+
+        // Both due: either, and then the other; biased, the first that is written.
+        let (soon, later) = (after(HOUR), after(2 * HOUR));
+        pass(2 * HOUR);
+        let either = || select! { recv(soon) -> _ => "soon", recv(later) -> _ => "later" };
+        let mut both = [either(), either()];
+        both.sort();
+        assert_eq!(both, ["later", "soon"]);
+        let (soon, later) = (after(HOUR), after(2 * HOUR));
+        pass(2 * HOUR);
+        select_biased! { recv(later) -> _ => {}, recv(soon) -> _ => unreachable!("it comes second") }
+
+        // Late by two periods: one tick is there, and the next is a whole period away.
+        let ticks = tick(HOUR);
+        pass(3 * HOUR);
+        assert_eq!((ticks.len(), ticks.is_full()), (1, true));
+        assert!(ticks.try_recv().is_ok() && ticks.try_recv().unwrap_err().is_empty());
+        pass(HOUR - Duration::from_nanos(1));
+        assert!(ticks.try_recv().unwrap_err().is_empty());
+        pass(Duration::from_nanos(1));
+        assert!(ticks.try_recv().is_ok());
     });
 }
 

@@ -97,7 +97,11 @@
 //! * `try_send` and `try_recv` on a [`StaticChannel`](crate::channel::StaticChannel) or a channel of
 //!   [`bounded_strict`](crate::channel::bounded_strict), also if they wake somebody; on one of [`bounded`](crate::channel::bounded),
 //!   too, though a handler that cut into a send may find it empty;
-//! * [`SpinMutex::try_lock`](crate::SpinMutex::try_lock), and giving that guard back;
+//! * [`SpinMutex::try_lock`](crate::SpinMutex::try_lock) and [`TicketMutex::try_lock`](crate::TicketMutex::try_lock), and giving
+//!   that guard back; `CriticalMutex`, which it never finds taken;
+//! * [`Once::is_completed`](crate::Once::is_completed), [`OnceCell::get`](crate::OnceCell::get), [`Lazy::get`](crate::Lazy::get);
+//! * as long as nobody waits there, some calls of [`WaitGroup`](crate::WaitGroup#progress) and
+//!   [`Semaphore`](crate::Semaphore#progress), which say which, and [`Mutex::try_lock`](crate::Mutex::try_lock);
 //! * the wakers that these calls wake: yours must keep to it ([`Hooks::with_idle`]'s `wake` is one).
 //!
 //! Everything else may take the spin lock of a line of waiters.

@@ -43,7 +43,8 @@ use core::{
 ///
 /// # Progress
 ///
-/// The short locks are held for a few instructions. Not for interrupt handlers.
+/// The short locks are held for a few instructions. Every call may take one, `notify_one` and `try_wait` included: an interrupt
+/// handler must make none.
 ///
 /// # Examples
 ///

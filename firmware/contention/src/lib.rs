@@ -10,10 +10,13 @@
 
 use core::{
     fmt,
+    future::Future,
+    pin::pin,
     sync::atomic::{AtomicU64, AtomicUsize, Ordering::*},
+    task::{Context, Waker},
 };
 use greenlight_core::{
-    Mutex, RwLock, SpinMutex, WaitGroup, Watch,
+    Barrier, Condvar, Lazy, Mutex, Notify, Once, OnceCell, RwLock, Semaphore, SpinMutex, TicketMutex, WaitGroup, Watch,
     channel::{StaticChannel, TryRecvError},
     select,
 };
@@ -40,9 +43,17 @@ const TESTS: &[(&str, Test)] = &[
     ("selects", selects),
     ("wait_group", wait_group),
     ("spin_mutex", spin_mutex),
+    ("ticket_mutex", ticket_mutex),
     ("mutex", mutex),
     ("rw_lock", rw_lock),
     ("watch", watch),
+    ("once", once),
+    ("once_cell", once_cell),
+    ("lazy", lazy),
+    ("semaphore", semaphore),
+    ("notify", notify),
+    ("barrier", barrier),
+    ("condvar", condvar),
 ];
 
 /// Every core calls this once.
@@ -328,6 +339,26 @@ fn spin_mutex(team: &Team<'_>) {
     assert_eq!(*COUNT.lock(), CORES as u64 * EACH);
 }
 
+/// As for the mutex below, with the lock that serves in the order of arrival.
+fn ticket_mutex(team: &Team<'_>) {
+    const EACH: u64 = 2_000;
+    static PAIR: TicketMutex<(u64, u64)> = TicketMutex::new((0, 0));
+    static DONE: Sum = Sum::new();
+    let mut done = 0;
+    for turn in 0..EACH {
+        let pair = if turn % 4 == 3 { PAIR.try_lock() } else { Some(PAIR.lock()) };
+        if let Some(mut pair) = pair {
+            assert_eq!(pair.0, pair.1);
+            pair.0 += 1;
+            pair.1 += 1;
+            done += 1;
+        }
+    }
+    DONE.add(done);
+    team.meet();
+    assert_eq!(*PAIR.lock(), (DONE.get(), DONE.get()));
+}
+
 /// Two words that are equal whenever nobody is at them; a `try_lock` counts only if it got in.
 fn mutex(team: &Team<'_>) {
     const EACH: u64 = 10_000;
@@ -384,4 +415,247 @@ fn watch(team: &Team<'_>) {
     }
     team.meet();
     assert_eq!(LEVEL.get(), 2 * EACH);
+}
+
+/// All come at once, one of them only to wait: it is done once, and all see what was done.
+fn once(team: &Team<'_>) {
+    const ROUNDS: usize = 64;
+    static ONCES: [Once; ROUNDS] = [const { Once::new() }; ROUNDS];
+    static RAN: [AtomicUsize; ROUNDS] = [const { AtomicUsize::new(0) }; ROUNDS];
+    static DONE_BY: Sum = Sum::new();
+    for (round, (once, ran)) in ONCES.iter().zip(&RAN).enumerate() {
+        let run = || {
+            ran.store(ran.load(Relaxed) + 1, Relaxed);
+            DONE_BY.add(1);
+        };
+        team.meet();
+        match (round + team.core) % CORES {
+            0 => once.wait(),
+            1 => while !once.try_call_once(run) {},
+            _ => once.call_once(run),
+        }
+        assert!(once.is_completed());
+        assert_eq!(ran.load(Relaxed), 1, "round {round}");
+    }
+    team.meet();
+    assert_eq!(DONE_BY.get(), ROUNDS as u64);
+}
+
+/// Some fail to make the value, the others make it in three ways, and all get what one of them has made.
+fn once_cell(team: &Team<'_>) {
+    const ROUNDS: usize = 64;
+    static CELLS: [OnceCell<(u64, u64)>; ROUNDS] = [const { OnceCell::new() }; ROUNDS];
+    static FAILED: Sum = Sum::new();
+    static MADE: Sum = Sum::new();
+    static MADE_SUM: Sum = Sum::new();
+    static SEEN_SUM: Sum = Sum::new();
+    let made = |number| {
+        MADE.add(1);
+        MADE_SUM.add(number);
+    };
+    for (round, cell) in CELLS.iter().enumerate() {
+        let number = (round * CORES + team.core) as u64;
+        team.meet();
+        let value = match (round + team.core) % CORES {
+            0 => {
+                if cell.get_or_try_init(|| Err(FAILED.add(1))).is_ok() {
+                    assert!(cell.get().is_some());
+                }
+                cell.wait()
+            }
+            1 => {
+                if cell.set((number, !number)).is_ok() {
+                    made(number);
+                }
+                cell.get().expect("written")
+            }
+            _ => cell.get_or_init(|| {
+                made(number);
+                (number, !number)
+            }),
+        };
+        assert_eq!(value.0, !value.1, "round {round}");
+        SEEN_SUM.add(value.0);
+    }
+    team.meet();
+    if team.is_first() {
+        assert_eq!((MADE.get(), SEEN_SUM.get()), (ROUNDS as u64, CORES as u64 * MADE_SUM.get()));
+        assert!(FAILED.get() <= ROUNDS as u64);
+    }
+}
+
+/// Each is made by whoever uses it first, the `n`th to be made with the value `n`.
+fn lazy(team: &Team<'_>) {
+    const ROUNDS: usize = 64;
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    static LAZIES: [Lazy<u64>; ROUNDS] = [const { Lazy::new(|| MADE.fetch_add(1, Relaxed)) }; ROUNDS];
+    static SUM: Sum = Sum::new();
+    for (round, lazy) in LAZIES.iter().enumerate() {
+        team.meet();
+        SUM.add(if (round + team.core).is_multiple_of(CORES) {
+            loop {
+                if let Some(value) = Lazy::try_force(lazy) {
+                    break *value;
+                }
+            }
+        } else {
+            **lazy
+        });
+    }
+    team.meet();
+    assert_eq!((MADE.load(Relaxed), SUM.get()), (ROUNDS as u64, CORES as u64 * below(ROUNDS as u64)));
+}
+
+/// Three permits for four cores, who take one or two; never are more out. Then the first core closes it, and the others, who
+/// want more than there are, hear of it.
+fn semaphore(team: &Team<'_>) {
+    const EACH: usize = 2_000;
+    const PERMITS: usize = 3;
+    static SEMAPHORE: Semaphore = Semaphore::new(PERMITS);
+    static OUT: AtomicUsize = AtomicUsize::new(0);
+    static TAKEN: Sum = Sum::new();
+    static LEFT: Sum = Sum::new();
+    let (mut taken, mut left) = (0, 0);
+    for turn in 0..EACH {
+        let wanted = 1 + (turn + team.core) % 2;
+        let permit = if turn % 4 == 3 {
+            SEMAPHORE.try_acquire(wanted).ok()
+        } else {
+            Some(SEMAPHORE.acquire(wanted).expect("it is open"))
+        };
+        let Some(permit) = permit else {
+            left += 1;
+            continue;
+        };
+        assert!(OUT.fetch_add(wanted, Relaxed) + wanted <= PERMITS);
+        taken += 1;
+        OUT.fetch_sub(wanted, Relaxed);
+        drop(permit);
+    }
+    TAKEN.add(taken);
+    LEFT.add(left);
+    team.meet();
+    assert_eq!(TAKEN.get() + LEFT.get(), (CORES * EACH) as u64);
+    assert_eq!((SEMAPHORE.available_permits(), OUT.load(Relaxed)), (PERMITS, 0));
+    team.meet();
+    if team.is_first() {
+        SEMAPHORE.add_permits(1);
+        SEMAPHORE.close();
+    } else {
+        assert!(SEMAPHORE.acquire(PERMITS + 2).is_err());
+    }
+    team.meet();
+    assert_eq!(SEMAPHORE.available_permits(), PERMITS + 1);
+}
+
+/// Two pairs of cores hand a number to and fro; then the first core tells all others, who have begun to wait, at once.
+fn notify(team: &Team<'_>) {
+    const EACH: usize = 1_000;
+    const ROUNDS: usize = 64;
+    static THERE: [Notify; CORES / 2] = [const { Notify::new() }; CORES / 2];
+    static BACK: [Notify; CORES / 2] = [const { Notify::new() }; CORES / 2];
+    static NUMBERS: [AtomicUsize; CORES / 2] = [const { AtomicUsize::new(0) }; CORES / 2];
+    static ALL: Notify = Notify::new();
+    static WAITING: AtomicUsize = AtomicUsize::new(0);
+    static TOLD: Sum = Sum::new();
+
+    let pair = team.core / 2;
+    let (there, back, number) = (&THERE[pair], &BACK[pair], &NUMBERS[pair]);
+    for turn in 0..EACH {
+        if team.core.is_multiple_of(2) {
+            assert_eq!(number.load(Relaxed), 2 * turn);
+            number.store(2 * turn + 1, Relaxed);
+            there.notify_one();
+            back.wait();
+        } else {
+            there.wait();
+            assert_eq!(number.load(Relaxed), 2 * turn + 1);
+            number.store(2 * turn + 2, Relaxed);
+            back.notify_one();
+        }
+    }
+    team.meet();
+    assert_eq!(number.load(Relaxed), 2 * EACH);
+    assert!(!there.try_wait() && !back.try_wait(), "one is kept that somebody has had");
+
+    for round in 1..=ROUNDS {
+        if team.is_first() {
+            while WAITING.load(Acquire) < (CORES - 1) * round {
+                core::hint::spin_loop();
+            }
+            ALL.notify_waiters();
+        } else {
+            let mut told = pin!(ALL.notified());
+            WAITING.fetch_add(1, Release);
+            while told.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {}
+            TOLD.add(1);
+        }
+        team.meet();
+    }
+    assert_eq!(TOLD.get(), (ROUNDS * (CORES - 1)) as u64);
+    assert!(!ALL.try_wait());
+}
+
+/// Nobody goes on before all have written what they had to; one leads in each round.
+fn barrier(team: &Team<'_>) {
+    const ROUNDS: usize = 200;
+    static BARRIER: Barrier = Barrier::new(CORES);
+    static WORK: [AtomicUsize; CORES] = [const { AtomicUsize::new(0) }; CORES];
+    static LEADERS: Sum = Sum::new();
+    for round in 1..=ROUNDS {
+        WORK[team.core].store(round, Relaxed);
+        // One of them looks for the moment when all others are there, and so leads; in other rounds, whoever is last.
+        let leads = if team.core == round % (2 * CORES) {
+            loop {
+                if let Some(result) = BARRIER.try_wait() {
+                    break result.is_leader();
+                }
+            }
+        } else {
+            BARRIER.wait().is_leader()
+        };
+        LEADERS.add(leads.into());
+        for work in &WORK {
+            assert_eq!(work.load(Relaxed), round);
+        }
+        BARRIER.wait();
+    }
+    team.meet();
+    assert_eq!(LEADERS.get(), ROUNDS as u64);
+}
+
+/// Two cores fill a place and two empty it, each waiting for the others; then all wait for a gate that the first one opens.
+fn condvar(team: &Team<'_>) {
+    const EACH: u64 = 1_000;
+    const ROUNDS: u64 = 64;
+    static PLACE: Mutex<Option<u64>> = Mutex::new(None);
+    static FILLED: Condvar = Condvar::new();
+    static EMPTIED: Condvar = Condvar::new();
+    static TOTAL: Sum = Sum::new();
+    static GATE: Mutex<u64> = Mutex::new(0);
+    static OPENED: Condvar = Condvar::new();
+    if team.core < 2 {
+        for number in 0..EACH {
+            *EMPTIED.wait_while(PLACE.lock(), |place| place.is_some()) = Some(number);
+            FILLED.notify_one();
+        }
+    } else {
+        for _ in 0..EACH {
+            let number = FILLED.wait_while(PLACE.lock(), |place| place.is_none()).take();
+            EMPTIED.notify_one();
+            TOTAL.add(number.expect("waited for"));
+        }
+    }
+    team.meet();
+    assert_eq!((TOTAL.get(), *PLACE.lock()), (2 * below(EACH), None));
+
+    for round in 1..=ROUNDS {
+        if team.is_first() {
+            *GATE.lock() = round;
+            OPENED.notify_all();
+        } else {
+            assert_eq!(*OPENED.wait_while(GATE.lock(), |gate| *gate < round), round);
+        }
+        team.meet();
+    }
 }

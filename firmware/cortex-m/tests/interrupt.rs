@@ -18,15 +18,31 @@ use core::{
 };
 use cortex_m_firmware::{Count, Frame, entry, note_struck, pass, println, set_tick, stop_ticks, struck};
 use greenlight_core::{
-    CriticalMutex, Mutex, SpinMutex, WaitGroup,
+    Barrier, Condvar, CriticalMutex, Lazy, Mutex, Notify, Once, OnceCell, Semaphore, SpinMutex, TicketMutex,
+    TryAcquireError, TrySetError, WaitGroup,
     channel::{StaticChannel, TryRecvError, TrySendError},
     select,
 };
 
-/// In the order in which they run. Not `RwLock` and `Watch`: each of their calls takes a spin lock, for which a handler must not
-/// wait.
-const CASES: &[fn() -> Case] =
-    &[try_calls, blocking_calls, futures, selects, closing, wait_group, spin_mutex, critical_mutex, mutex];
+/// In the order in which they run. Of the last three, as of `RwLock` and `Watch`, each call takes a spin lock, for which a handler
+/// must not wait: there main works alone, and the handler cuts in by a channel on which main waits at the same time.
+const CASES: &[fn() -> Case] = &[
+    try_calls,
+    blocking_calls,
+    futures,
+    selects,
+    closing,
+    wait_group,
+    spin_mutex,
+    ticket_mutex,
+    critical_mutex,
+    mutex,
+    once,
+    semaphore,
+    notify,
+    barrier,
+    condvar,
+];
 
 /// How many values go each way where only that counts.
 const MANY: u32 = if cfg!(target_has_atomic = "ptr") { 30_000 } else { 10_000 };
@@ -497,23 +513,40 @@ fn both(pair: &mut Pair) {
     pair.1 += 1;
 }
 
-fn spin_mutex() -> Case {
-    static LOCK: SpinMutex<Pair> = SpinMutex::new((0, 0));
-    static MET: Met = Met::new();
-    static ROUNDS: Count = Count::new();
-    Case {
-        name: "spin_mutex",
-        operations: &["lock, work, unlock", "try_lock, work, unlock"],
-        main: || {
-            operation(0, || both(&mut LOCK.lock()));
-            operation(1, || LOCK.try_lock().map(|mut pair| both(&mut pair))).expect("the handler has left");
-            ROUNDS.bump();
-            MET.enough()
-        },
-        tick: || MET.note(LOCK.try_lock().map(|mut pair| both(&mut pair)).is_some()),
-        check: || assert_eq!(*LOCK.lock(), (2 * ROUNDS.get() + MET.free.get(), 2 * ROUNDS.get() + MET.free.get())),
-    }
+/// Main locks, the handler tries to: it finds the lock free, or taken by what it cut into.
+macro_rules! lock_case {
+    ($name:ident, $Lock:ident) => {
+        fn $name() -> Case {
+            static LOCK: $Lock<Pair> = $Lock::new((0, 0));
+            static MET: Met = Met::new();
+            static DONE: Count = Count::new();
+            Case {
+                name: stringify!($name),
+                operations: &["lock, work, unlock", "try_lock, work, unlock"],
+                main: || {
+                    operation(0, || both(&mut LOCK.lock()));
+                    DONE.bump();
+                    let handlers = MET.free.get();
+                    if operation(1, || LOCK.try_lock().map(|mut pair| both(&mut pair))).is_some() {
+                        DONE.bump();
+                    } else {
+                        assert!(MET.free.get() > handlers, "the handler has not had it meanwhile");
+                    }
+                    MET.enough()
+                },
+                tick: || MET.note(LOCK.try_lock().map(|mut pair| both(&mut pair)).is_some()),
+                check: || {
+                    let all = DONE.get() + MET.free.get();
+                    assert_eq!(*LOCK.lock(), (all, all));
+                },
+            }
+        }
+    };
 }
+
+lock_case!(spin_mutex, SpinMutex);
+lock_case!(ticket_mutex, TicketMutex);
+lock_case!(mutex, Mutex);
 
 /// The handler always finds it free, and no tick ever comes while main is inside.
 fn critical_mutex() -> Case {
@@ -557,21 +590,267 @@ fn critical_mutex() -> Case {
     }
 }
 
-fn mutex() -> Case {
-    static LOCK: Mutex<Pair> = Mutex::new((0, 0));
-    static MET: Met = Met::new();
+/// Main makes things, the handler looks: what it finds is whole. It makes none, which would take a spin lock.
+fn once() -> Case {
+    /// What is made in this round, on main's stack.
+    struct Round {
+        once: Once,
+        ran: Count,
+        cell: OnceCell<Pair>,
+        lazy: Lazy<Pair>,
+    }
+    static HERE: AtomicPtr<Round> = AtomicPtr::new(core::ptr::null_mut());
     static ROUNDS: Count = Count::new();
+    static FOUND: Count = Count::new();
+    static NOT_YET: Count = Count::new();
+    fn make() -> Pair {
+        let mut pair = (ROUNDS.get(), ROUNDS.get());
+        both(&mut pair);
+        pair
+    }
     Case {
-        name: "mutex",
-        operations: &["lock, work, unlock", "try_lock, work, unlock"],
+        name: "once",
+        operations: &["call_once", "try_call_once, done", "get_or_init", "try_set, full", "force of a lazy"],
         main: || {
-            operation(0, || both(&mut LOCK.lock()));
-            operation(1, || LOCK.try_lock().map(|mut pair| both(&mut pair))).expect("the handler has left");
+            let round = Round { once: Once::new(), ran: Count::new(), cell: OnceCell::new(), lazy: Lazy::new(make) };
+            HERE.store((&raw const round).cast_mut(), SeqCst);
+            operation(0, || round.once.call_once(|| _ = round.ran.bump()));
+            assert!(operation(1, || round.once.try_call_once(|| unreachable!("it is done"))));
+            let made = *operation(2, || round.cell.get_or_init(make));
+            assert_eq!(operation(3, || round.cell.try_set((0, 0))), Err(TrySetError::Full((0, 0))));
+            assert_eq!(*operation(4, || Lazy::force(&round.lazy)), made);
+            HERE.store(core::ptr::null_mut(), SeqCst);
             ROUNDS.bump();
-            MET.enough()
+            FOUND.get() >= SOME && NOT_YET.get() >= SOME
         },
-        tick: || MET.note(LOCK.try_lock().map(|mut pair| both(&mut pair)).is_some()),
-        check: || assert_eq!(*LOCK.lock(), (2 * ROUNDS.get() + MET.free.get(), 2 * ROUNDS.get() + MET.free.get())),
+        tick: || {
+            // SAFETY: main takes the address away before the round ends, and does nothing while the handler runs.
+            let Some(round) = (unsafe { HERE.load(SeqCst).as_ref() }) else { return };
+            let made = (ROUNDS.get() + 1, ROUNDS.get() + 1);
+            let done = round.once.is_completed();
+            let values = [round.cell.get(), Lazy::get(&round.lazy)];
+            assert!(!done || round.ran.get() == 1);
+            assert!(values.iter().flatten().all(|value| **value == made));
+            // In the order in which main makes them.
+            let found = [done, values[0].is_some(), values[1].is_some()];
+            assert!(found.is_sorted_by(|earlier, later| earlier >= later), "{found:?}");
+            found.iter().for_each(|found| _ = if *found { FOUND.bump() } else { NOT_YET.bump() });
+        },
+        check: || println!("  found {} times, {} times not yet, {} rounds", FOUND.get(), NOT_YET.get(), ROUNDS.get()),
+    }
+}
+
+/// The handler puts permits in, and takes some where it sees that there are enough; nobody ever waits, so neither takes a lock.
+fn semaphore() -> Case {
+    static PERMITS: Semaphore = Semaphore::new(0);
+    static PUT_BY_MAIN: Count = Count::new();
+    static PUT_BY_HANDLER: Count = Count::new();
+    static TAKEN_BY_MAIN: Count = Count::new();
+    static TAKEN_BY_HANDLER: Count = Count::new();
+    Case {
+        name: "semaphore",
+        operations: &["try_acquire", "drop of a permit", "add_permits", "forget_permits", "try_acquire, too many"],
+        main: || {
+            for _ in 0..2 {
+                if let Ok(permit) = operation(0, || PERMITS.try_acquire(1)) {
+                    TAKEN_BY_MAIN.bump();
+                    permit.forget();
+                }
+            }
+            operation(2, || PERMITS.add_permits(1));
+            PUT_BY_MAIN.bump();
+            if let Ok(permit) = operation(0, || PERMITS.try_acquire(1)) {
+                operation(1, || drop(permit));
+            }
+            if operation(3, || PERMITS.forget_permits(1)) == 1 {
+                TAKEN_BY_MAIN.bump();
+            }
+            let too_many = operation(4, || PERMITS.try_acquire(Semaphore::MAX_PERMITS).map(drop));
+            assert_eq!(too_many, Err(TryAcquireError::NoPermits));
+            PUT_BY_HANDLER.get() >= SOME && TAKEN_BY_HANDLER.get() >= SOME
+        },
+        tick: || {
+            if random().is_multiple_of(2) {
+                PERMITS.add_permits(1);
+                PUT_BY_HANDLER.bump();
+            } else if PERMITS.available_permits() > 0 {
+                let permit = PERMITS.try_acquire(1).expect("nothing else runs");
+                if random().is_multiple_of(2) {
+                    TAKEN_BY_HANDLER.bump();
+                    permit.forget();
+                }
+            }
+        },
+        check: || {
+            let (by_main, by_handler) = (PUT_BY_MAIN.get(), PUT_BY_HANDLER.get());
+            let taken = TAKEN_BY_MAIN.get() + TAKEN_BY_HANDLER.get();
+            assert_eq!(PERMITS.available_permits() as u32, by_main + by_handler - taken);
+            println!("  {by_main} put in by main, {by_handler} by the handler; {taken} taken");
+        },
+    }
+}
+
+/// Numbers from the handler, for the cases in which main works alone.
+struct News {
+    channel: StaticChannel<u32, 2>,
+    numbers: Sequence,
+}
+
+impl News {
+    const fn new() -> Self {
+        Self { channel: StaticChannel::new(), numbers: Sequence::new() }
+    }
+
+    fn tick(&self) {
+        if random().is_multiple_of(4) {
+            self.numbers.send(|number| self.channel.sender().try_send(number));
+        }
+    }
+
+    /// Main waits for one, and for `other` at the same time. `None` if that came first.
+    fn wait(&self, other: impl Future) -> Option<u32> {
+        let receiver = self.channel.receiver();
+        let number = select! {
+            recv(receiver) -> number => Some(number.unwrap()),
+            wait(other) -> _ => None,
+        };
+        number.inspect(|&number| self.numbers.received(number))
+    }
+
+    fn enough(&self) -> bool {
+        self.numbers.received.get() >= SOME
+    }
+
+    fn check(&self) {
+        self.channel.receiver().try_iter().for_each(|number| self.numbers.received(number));
+        println!("  {} numbers from the handler", self.numbers.settle());
+    }
+}
+
+/// Polls with a waker that says so in `WOKEN`.
+fn poll<F: Future>(future: core::pin::Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(&flag_waker()))
+}
+
+fn notify() -> Case {
+    static NEWS: News = News::new();
+    static NOTIFY: Notify = Notify::new();
+    Case {
+        name: "notify",
+        operations: &[
+            "notify_one",
+            "try_wait",
+            "select of a wait and a channel",
+            "poll of a wait",
+            "notify_waiters",
+            "drop of a pending wait",
+        ],
+        main: || {
+            // One of two is kept, for one who waits: and not lost if the handler's number is quicker.
+            operation(0, || NOTIFY.notify_one());
+            operation(0, || NOTIFY.notify_one());
+            let number = operation(2, || NEWS.wait(NOTIFY.notified()));
+            assert_eq!(operation(1, || NOTIFY.try_wait()), number.is_some());
+            let number = operation(2, || NEWS.wait(NOTIFY.notified())).expect("nobody notifies");
+
+            let mut wait = pin!(Some(NOTIFY.notified()));
+            WOKEN.set(0);
+            assert!(operation(3, || poll(wait.as_mut().as_pin_mut().unwrap())).is_pending());
+            match number % 3 {
+                0 => operation(0, || NOTIFY.notify_one()),
+                1 => operation(4, || NOTIFY.notify_waiters()),
+                _ => operation(5, || wait.set(None)),
+            }
+            if let Some(wait) = wait.as_mut().as_pin_mut() {
+                assert_eq!(WOKEN.get(), 1);
+                assert!(operation(3, || poll(wait)).is_ready());
+            }
+            assert!(!operation(1, || NOTIFY.try_wait()));
+            NEWS.enough()
+        },
+        tick: || NEWS.tick(),
+        check: || NEWS.check(),
+    }
+}
+
+fn barrier() -> Case {
+    static NEWS: News = News::new();
+    static BARRIER: Barrier = Barrier::new(2);
+    Case {
+        name: "barrier",
+        operations: &["select of a wait and a channel", "poll of a wait", "try_wait", "drop of a pending wait"],
+        main: || {
+            let number = operation(0, || NEWS.wait(BARRIER.wait_async())).expect("nobody else is there");
+            let mut wait = pin!(Some(BARRIER.wait_async()));
+            assert!(operation(2, || BARRIER.try_wait()).is_none());
+            WOKEN.set(0);
+            assert!(operation(1, || poll(wait.as_mut().as_pin_mut().unwrap())).is_pending());
+            if number.is_multiple_of(4) {
+                operation(3, || wait.set(None));
+                assert!(operation(2, || BARRIER.try_wait()).is_none());
+            }
+            if let Some(wait) = wait.as_mut().as_pin_mut() {
+                assert!(operation(2, || BARRIER.try_wait()).is_some_and(|result| result.is_leader()));
+                assert_eq!(WOKEN.get(), 1);
+                assert!(matches!(operation(1, || poll(wait)), Poll::Ready(result) if !result.is_leader()));
+            }
+            NEWS.enough()
+        },
+        tick: || NEWS.tick(),
+        check: || NEWS.check(),
+    }
+}
+
+/// The mutex is the handler's as well: by `try_lock`, as above.
+fn condvar() -> Case {
+    static NEWS: News = News::new();
+    static PAIR: Mutex<Pair> = Mutex::new((0, 0));
+    static CHANGED: Condvar = Condvar::new();
+    static ROUNDS: Count = Count::new();
+    static BY_HANDLER: Count = Count::new();
+    Case {
+        name: "condvar",
+        operations: &[
+            "select of a wait and a channel",
+            "poll of a wait",
+            "notify_one",
+            "notify_all",
+            "drop of a pending wait",
+        ],
+        main: || {
+            let number = operation(0, || NEWS.wait(CHANGED.wait_async(PAIR.lock()))).expect("nobody notifies");
+            let mut wait = pin!(Some(CHANGED.wait_async(PAIR.lock())));
+            WOKEN.set(0);
+            assert!(operation(1, || poll(wait.as_mut().as_pin_mut().unwrap())).is_pending());
+            both(&mut PAIR.lock());
+            match number % 3 {
+                0 => operation(2, || CHANGED.notify_one()),
+                1 => operation(3, || CHANGED.notify_all()),
+                _ => operation(4, || wait.set(None)),
+            }
+            if let Some(wait) = wait.as_mut().as_pin_mut() {
+                assert_eq!(WOKEN.get(), 1);
+                let Poll::Ready(mut pair) = operation(1, || poll(wait)) else {
+                    panic!("notified, and the mutex is free")
+                };
+                both(&mut pair);
+                ROUNDS.bump();
+            }
+            ROUNDS.bump();
+            NEWS.enough()
+        },
+        tick: || {
+            NEWS.tick();
+            if let Some(mut pair) = PAIR.try_lock() {
+                both(&mut pair);
+                BY_HANDLER.bump();
+            }
+        },
+        check: || {
+            let all = ROUNDS.get() + BY_HANDLER.get();
+            assert_eq!(*PAIR.lock(), (all, all));
+            NEWS.check();
+        },
     }
 }
 

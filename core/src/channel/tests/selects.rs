@@ -147,25 +147,31 @@ fn a_forgotten_choice_keeps_one_place() {
     assert_eq!(Arc::strong_count(&dropped), 1);
 }
 
+/// What holds however late this thread runs; when exactly is asked in virtual time, in `tests/hooks.rs`.
 #[test]
 fn the_clock_sends() {
     let start = Instant::now();
     let (soon, later) = (after(SHORT), at(start + 3 * SHORT));
-    assert_eq!((soon.capacity(), soon.len(), never::<()>().capacity()), (Some(1), 0, Some(0)));
-    let first = select! { recv(soon) -> when => when, recv(later) -> when => when };
-    assert!(first.unwrap() >= start + SHORT && start.elapsed() >= SHORT);
-    assert!(soon.try_recv().unwrap_err().is_empty());
-    assert_eq!(later.recv(), Ok(start + 3 * SHORT));
+    assert_eq!((soon.capacity(), never::<()>().capacity()), (Some(1), Some(0)));
+    // Both may be due when the first select looks, which then takes either: in the end, each once.
+    let mut came = [None; 2];
+    for _ in 0..2 {
+        let (which, when) = select! { recv(soon) -> when => (0, when), recv(later) -> when => (1, when) };
+        assert!(came[which].replace(when.unwrap()).is_none() && Instant::now() >= when.unwrap());
+    }
+    assert!(came[0] >= Some(start + SHORT));
+    assert_eq!(came[1], Some(start + 3 * SHORT));
+    assert!(soon.try_recv().unwrap_err().is_empty() && later.try_recv().unwrap_err().is_empty());
     assert!(after(Duration::MAX).try_recv().unwrap_err().is_empty());
     assert!(tick(Duration::MAX).try_recv().unwrap_err().is_empty());
     assert_eq!(soon.recv_timeout(SHORT), Err(RecvTimeoutError::Timeout));
 
-    // Late by three periods: one tick is there, and the next is a period away.
+    // Late by two periods: one tick is there, and the next is a period away.
     let ticks = tick(SHORT);
     thread::sleep(3 * SHORT);
     assert_eq!((ticks.len(), ticks.is_full()), (1, true));
     let taken = Instant::now();
-    assert!(ticks.try_recv().is_ok() && ticks.try_recv().is_err());
-    assert!(ticks.recv().unwrap() >= taken + SHORT);
+    assert!(ticks.try_recv().is_ok());
+    assert!(ticks.recv().is_ok() && taken.elapsed() >= SHORT);
     assert!(ticks.close() && ticks.recv().is_err());
 }
