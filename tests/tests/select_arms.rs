@@ -253,7 +253,7 @@ fn what_comes_too_late_goes_to_the_next() {
             let ((tx, rx), held) = (bounded(1), lock.lock());
             scope(|scope| {
                 scope.spawn(|| {
-                    select! {
+                    select_biased! {
                         recv(rx) -> value => assert_eq!(value, Ok(1)),
                         wait(lock.lock_async()) -> _guard => {}
                         wait(semaphore.acquire_async(1)) -> permit => drop(permit.unwrap()),
@@ -264,9 +264,9 @@ fn what_comes_too_late_goes_to_the_next() {
                 scope.spawn(|| drop(semaphore.acquire(1).unwrap()));
                 scope.spawn(|| notify.wait());
                 if round % 2 == 0 {
-                    greenlight::yield_now();
+                    greenlight::yield_now(); // with one worker, all are in line after it, and the select is first
                 }
-                scope.spawn(|| tx.send(1).unwrap());
+                tx.send(1).unwrap();
                 drop(held);
                 semaphore.add_permits(1);
                 notify.notify_one();
@@ -275,6 +275,39 @@ fn what_comes_too_late_goes_to_the_next() {
             assert_eq!(semaphore.available_permits(), 1);
             assert!(!notify.try_wait());
         }
+    });
+}
+
+/// The same for a condition, whose mutex is held until the arm has lost: it was notified, and the next in line hears of it.
+#[test]
+fn a_condition_that_comes_too_late_goes_to_the_next() {
+    everywhere(|| {
+        let ((waiting, changed), (tx, rx), (lost_tx, lost)) = ((Mutex::new(0), Condvar::new()), bounded(1), bounded(1));
+        let begin = |before: u32| loop {
+            let mut guard = waiting.lock();
+            if *guard == before {
+                *guard += 1;
+                break guard;
+            }
+            drop(guard);
+            greenlight::yield_now();
+        };
+        scope(|scope| {
+            scope.spawn(|| {
+                select_biased! {
+                    recv(rx) -> value => assert_eq!(value, Ok(7)),
+                    wait(changed.wait_async(begin(0))) -> _ => unreachable!(),
+                }
+                lost_tx.send(()).unwrap();
+            });
+            scope.spawn(|| drop(changed.wait(begin(1))));
+            // Both gave the mutex back in line.
+            let guard = begin(2);
+            changed.notify_one();
+            tx.send(7).unwrap();
+            lost.recv().unwrap();
+            drop(guard);
+        });
     });
 }
 
