@@ -22,6 +22,10 @@ use std::{
     task::Poll,
 };
 
+mod sync;
+
+pub use sync::*;
+
 type Maker<T> = fn() -> (Sender<T>, Receiver<T>);
 
 /// Every channel on the heap, by its maker.

@@ -18,6 +18,7 @@ const WORKLOADS: &[Workload<Shape>] = &[
 
 pub(crate) fn table(options: &Options) {
     let columns = [
+        Column { name: "greenlight", whose: Ours, run: run::<greenlight::OnceCell<usize>> },
         Column { name: "std", whose: Peers, run: run::<std::sync::OnceLock<usize>> },
         Column { name: "once_cell", whose: Peers, run: run::<once_cell::sync::OnceCell<usize>> },
         Column { name: "spin", whose: Peers, run: run::<spin::Once<usize>> },
@@ -70,6 +71,7 @@ macro_rules! cells {
 }
 
 cells! {
+    greenlight::OnceCell<usize>, greenlight::Lazy<usize>;
     std::sync::OnceLock<usize>, std::sync::LazyLock<usize>;
     once_cell::sync::OnceCell<usize>, once_cell::sync::Lazy<usize>;
     spin::Once<usize>, spin::LazyLock<usize>;

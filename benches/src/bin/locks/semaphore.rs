@@ -1,7 +1,7 @@
 //! Two permits: acquire one, release it.
 
 use crate::share;
-use greenlight_benches::{Column, Options, OsThreads, Tasks, Team, Whose::*, Workload, tokio_team};
+use greenlight_benches::{Column, GreenThreads, Options, OsThreads, Tasks, Team, Whose::*, Workload, tokio_team};
 use std::{
     future::Future,
     sync::{
@@ -31,6 +31,9 @@ const WORKLOADS: &[Workload<Shape>] = &[
 
 pub(crate) fn table(options: &Options) {
     let columns = [
+        Column { name: "greenlight, OS threads", whose: Ours, run: run::<greenlight::Semaphore, OsThreads> },
+        Column { name: "greenlight, green threads", whose: OursGreen, run: run::<greenlight::Semaphore, GreenThreads> },
+        Column { name: "greenlight, tokio tasks", whose: OursBeside, run: run_async::<greenlight::Semaphore> },
         Column { name: "async-lock, OS threads", whose: Peers, run: run::<async_lock::Semaphore, OsThreads> },
         Column { name: "async-lock, tokio tasks", whose: Peers, run: run_async::<async_lock::Semaphore> },
         Column { name: "tokio", whose: Peers, run: run_async::<tokio::sync::Semaphore> },
@@ -88,6 +91,30 @@ fn run_async<S: AsyncSemaphore>(&Shape { tasks }: &Shape, operations: usize) -> 
         }
     }));
     Some(elapsed)
+}
+
+impl Semaphore for greenlight::Semaphore {
+    fn new() -> Self {
+        Self::new(PERMITS)
+    }
+
+    #[inline]
+    fn with(&self, work: impl FnOnce()) {
+        let _permit = self.acquire(1).expect("nobody closes it");
+        work();
+    }
+}
+
+impl AsyncSemaphore for greenlight::Semaphore {
+    fn new() -> Self {
+        Self::new(PERMITS)
+    }
+
+    #[inline]
+    async fn with(&self, work: impl FnOnce() + Send) {
+        let _permit = self.acquire_async(1).await.expect("nobody closes it");
+        work();
+    }
 }
 
 impl Semaphore for async_lock::Semaphore {
