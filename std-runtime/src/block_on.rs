@@ -73,11 +73,16 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     let mut output = None;
     let ended = park::wait_or_stop(&why, None, &mut |caller| {
         flag.caller.get_or_init(|| caller.clone()); // the same one at each poll of a wait
-        while flag.woken.swap(false, Acquire) {
-            let Some(future) = future.as_mut().as_pin_mut() else { break };
+        if flag.woken.swap(false, Acquire)
+            && let Some(future) = future.as_mut().as_pin_mut()
+        {
             if let Poll::Ready(value) = future.poll(&mut Context::from_waker(&waker)) {
                 output = Some(value);
                 return Poll::Ready(());
+            }
+            // Woken meanwhile: again, but after those who are ready, whom it may wait for.
+            if flag.woken.load(Relaxed) {
+                caller.wake_by_ref();
             }
         }
         Poll::Pending

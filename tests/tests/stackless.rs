@@ -3,7 +3,7 @@
 use greenlight::{
     JoinHandle, Mutex, Runtime, WaitGroup, block_on,
     channel::{bounded, never, oneshot, unbounded},
-    go, go_async, run, sleep,
+    go, go_async, run, select, sleep,
     task::{self, Builder, check_cancelled, is_cancelled, shield},
     yield_now,
 };
@@ -493,6 +493,25 @@ fn a_blocking_call_inside_takes_no_wake_up() {
     program();
     greenlight_tests::on_workers(program);
 }
+
+/// On one worker: the future waits, by waking itself, for a green thread that gets its turn only if the wait lets it.
+#[test]
+fn a_future_that_wakes_itself_lets_others_run() {
+    for wait in [|future| block_on(future), |future| select! { wait(future) -> () => () }] as [fn(Waiting); 2] {
+        on_one_worker(move || {
+            let done = Arc::new(AtomicBool::new(false));
+            let seen = done.clone();
+            go(move || done.store(true, SeqCst));
+            wait(Box::pin(async move {
+                while !seen.load(SeqCst) {
+                    step().await;
+                }
+            }));
+        });
+    }
+}
+
+type Waiting = std::pin::Pin<Box<dyn Future<Output = ()>>>;
 
 #[test]
 fn a_cancelled_block_on_drops_its_future() {
