@@ -174,10 +174,10 @@ fn rw_lock_withdrawal_lets_in() {
     });
 }
 
-/// A reader who was woken, not let in, because a future that writes was woken before him, lets in the reader behind him, beside
-/// himself. Fails if he does not look who fits in now.
+/// A reader who was woken, behind a future that writes, does not keep out the reader behind him, who comes in beside him or
+/// was quicker. Fails if an unlock wakes the first reader only.
 #[test]
-fn rw_lock_who_came_in_lets_in() {
+fn rw_lock_readers_come_in_together() {
     loom::model(|| {
         let lock = Arc::new(RwLock::new(0));
         assert!(lock.raw.try_enter(Access::Write, Manners::InLine));
@@ -191,8 +191,9 @@ fn rw_lock_who_came_in_lets_in() {
         };
         // SAFETY: written, by us.
         unsafe { lock.raw.leave(Access::Write) };
-        assert!(first.as_ref().poll(Waker::noop()).is_ready());
+        let ready = first.as_ref().poll(Waker::noop()).is_ready();
         second.join().unwrap();
+        assert!(ready || first.as_ref().poll(Waker::noop()).is_ready());
         // SAFETY: read, by us.
         unsafe { lock.raw.leave(Access::Read) };
         drop(forgotten);
