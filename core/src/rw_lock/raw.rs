@@ -156,7 +156,7 @@ impl RawRwLock {
     #[inline]
     pub(crate) unsafe fn leave(&self, access: Access) {
         if self.state.leave(access) {
-            self.let_go(self.line.lock());
+            self.look_at_line();
         }
     }
 
@@ -167,7 +167,7 @@ impl RawRwLock {
     /// The caller is the writer, and only reads from here on.
     pub(crate) unsafe fn downgrade(&self) {
         if self.state.downgrade() {
-            self.let_go(self.line.lock());
+            self.look_at_line();
         }
     }
 
@@ -182,9 +182,13 @@ impl RawRwLock {
         self.state.is_written()
     }
 
+    #[cold]
+    fn look_at_line(&self) {
+        self.let_go(self.line.lock());
+    }
+
     /// Lets go whoever is first in line and could come in: all futures up to the first call, and that call; if it reads, also
     /// the readers right behind it (R2).
-    #[cold]
     fn let_go<'a>(&'a self, line: SpinMutexGuard<'a, Line>) {
         let mut reading = false;
         wake_in_batches(&self.line, line, |line, wakers| {
