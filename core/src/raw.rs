@@ -11,7 +11,7 @@
 //! Waiters sleep through the same seam, and stand in the same lines, as those of the crate's own locks. What `lock_api` has no
 //! name for (futures, the runtime's name of who waits where) is theirs alone; so are the reports of a nested read.
 //!
-//! The fair unlocks of [`RawRwLock`] would be its plain ones: it is first come, first served.
+//! [`RawRwLock`] has no fair unlocks: its plain ones wake who waits, and let in who was woken in vain too often.
 //!
 //! # Examples
 //!

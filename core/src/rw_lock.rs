@@ -1,24 +1,33 @@
-//! Readers together, writers alone, in the order in which they came.
+//! Readers together, writers alone, and nobody for ever before the others.
 //!
 //! ```text
 //!   state:  FREE ◀──────▶ READ by n          n = 0 is FREE
 //!             ▲             ▲
 //!             └──▶ WRITTEN ─┘ downgrade
 //!
-//!   line:     R1  R2  W3  R4        a lock that becomes free lets R1 and R2 in, the last of them W3, and that one R4
+//!   beside it:  QUEUED   somebody is in line        STARVED   and one of them has lost patience
+//!
+//!   line:     R1  R2  W3  R4        a lock that becomes free wakes R1 and R2, the last of them W3, and that one R4
+//!
+//!   enter     nobody in the way, not QUEUED: one compare-exchange
+//!             else: FREE and not STARVED, by a call: the same, past the line
+//!             else: under the lock of the line, say QUEUED, sit down, sleep
+//!   leave     not QUEUED, or not the last: one subtraction
+//!             else: after it, under the lock of the line, let go who fits in
 //! ```
 //!
-//! * R1  `writer` and `readers > 0` are never true together. Whoever they count may use the value, in its way.
-//! * R2  Somebody waits only behind a holder, or behind a call that was woken and will run (R4): the last holder to go lets the
-//!   next in, all adjacent readers at once.
-//! * R3  Who comes while others wait joins the line, reader or writer. So neither kind can starve the other: each waits
-//!   for those who came before it, no more.
-//! * R4  A future is woken, never let in (K3): those behind it do not wait for it to be polled. A call behind it is let in if
-//!   both fit in together; else it is woken too, so that whoever of them runs first comes in. One that was woken in vain too
-//!   often is let in. Who came in after a wake-up lets in the others that fit.
+//! * R1  WRITER and readers are never in the state word together. Whoever they count may use the value, in its way.
+//! * R2  Whoever is first in line is kept out by a holder, the last of whom lets go; or somebody is certain to let go: one who
+//!   left and is about to look, or a call that was woken. It runs, and comes in, and lets go when it leaves; or finds a
+//!   holder; or withdraws, and then looks who fits in.
+//! * R3  QUEUED and STARVED change under the lock of the line only, in the word that holders change when they leave. So who
+//!   sits down finds the lock free, or is seen by the one who leaves.
+//! * R4  Waiters are woken, not let in: a lock that is handed to a sleeper stands idle until it runs. So who runs may come
+//!   in before them: a call, when the lock is FREE. But it does not join readers while somebody waits; and a call that was
+//!   woken in vain too often is let in, and until then nobody goes past the line (STARVED).
+//! * R5  Nobody waits for a future to be polled: it is never let in (K3), and all futures up to the first call are woken with it.
 //!
-//! The counts stand under the queue's spin lock rather than in an atomic word of their own: two short locks a round,
-//! and no state that readers and the queue could disagree about. So there are no orderings here but that lock's.
+//! A waiter that was woken in vain sits down at the head of the line.
 
 use crate::{
     park::{self, TimedOut},
@@ -35,6 +44,7 @@ use nested::{Reader, Readers};
 mod future;
 mod nested;
 mod raw;
+mod state;
 
 pub use future::{RwLockReadFuture, RwLockWriteFuture};
 pub(crate) use raw::Manners;
@@ -54,12 +64,17 @@ pub(crate) enum Access {
 ///
 /// # Fairness
 ///
-/// First come, first served; readers that stand next to each other in line go in together. So a call waits for those who
-/// came before it, and no longer, reader or writer.
+/// Who comes while others read, and somebody waits, waits too. A lock that becomes free wakes the first in line, and if that is a
+/// reader, the readers that stand next to it; but a call that is running already may come in before they do. A call that was woken
+/// 4 times in vain is let in by the next unlock that finds it at the head of the line, and until then nobody who comes anew goes
+/// past the line. So neither readers nor writers starve: a call waits for those before it in line and, once it is the first, for
+/// 5 more writers, or readers who were in together.
 ///
-/// Futures stand in the same line, but are woken instead of let in: whoever runs first after that comes first. So there is no
-/// bound for a future; a call that was woken beside one in vain 4 times is let in the next time. A future that is not polled
-/// keeps nobody waiting once it was woken; until then it stands in line, behind those who hold the lock.
+/// Futures stand in the same line, but are never let in: whoever runs first after they were woken comes first. So there is no
+/// bound for a future. A future that is not polled keeps nobody waiting once it was woken; until then it stands in line,
+/// behind those who hold the lock.
+///
+/// The `try_` calls, and futures when they are first polled, do not go past those who wait, not even when the lock is free.
 ///
 /// # Nested reads
 ///
@@ -70,12 +85,14 @@ pub(crate) enum Access {
 ///
 /// # Progress
 ///
-/// Blocking, as any lock. The `try_` calls wait for a lock of a few instructions only. An interrupt handler must not wait for that
-/// one either, which every call takes, and every drop of a guard: it must do none of them.
+/// Blocking, as any lock. The `try_` calls are lock-free: they try again only when somebody else has come in or left. A guard that
+/// is dropped while somebody waits takes the line's lock for a few instructions, which an interrupt handler must not wait for: it
+/// may use the `try_` calls only of a lock for which nobody ever waits.
 ///
 /// # Cost
 ///
-/// Uncontended: one short spin lock to lock and one to unlock. No allocation ever.
+/// Uncontended: one compare-exchange to lock, one read-modify-write to unlock, both inlined. A call that finds it held looks
+/// again a few times before it sleeps. No allocation ever.
 ///
 /// # Examples
 ///
@@ -120,15 +137,14 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// If `usize::MAX` read guards exist or were forgotten; the lock stays as it was. In debug builds with feature `std`, if this
+    /// If `usize::MAX / 8` read guards exist or were forgotten; the lock stays as it was. In debug builds with feature `std`, if this
     /// task has a read guard of this lock and a writer waits: see [nested reads](Self#nested-reads). (A guard that moved to
     /// another task counts for the one that took it.)
     #[track_caller]
     #[inline]
     pub fn read(&self) -> RwLockReadGuard<'_, T> {
-        if !self.raw.try_enter(Access::Read, Manners::InLine) {
-            self.assert_not_nested();
-            self.raw.enter(Access::Read);
+        if !self.raw.enter_at_once(Access::Read) {
+            self.read_contended();
         }
         self.read_guard()
     }
@@ -145,7 +161,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// If `usize::MAX` read guards exist or were forgotten.
+    /// If `usize::MAX / 8` read guards exist or were forgotten.
     #[track_caller]
     pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
         self.raw.try_enter(Access::Read, Manners::InLine).then(|| self.read_guard())
@@ -161,7 +177,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// If `usize::MAX` read guards exist or were forgotten.
+    /// If `usize::MAX / 8` read guards exist or were forgotten.
     ///
     /// # Examples
     ///
@@ -192,7 +208,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// If `usize::MAX` read guards exist or were forgotten.
+    /// If `usize::MAX / 8` read guards exist or were forgotten.
     #[track_caller]
     pub fn try_read_recursive(&self) -> Option<RwLockReadGuard<'_, T>> {
         self.raw.try_enter(Access::Read, Manners::Nested).then(|| self.read_guard())
@@ -206,7 +222,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// If there is no clock: see [`park::now`]; and if `usize::MAX` read guards exist or were forgotten.
+    /// If there is no clock: see [`park::now`]; and if `usize::MAX / 8` read guards exist or were forgotten.
     #[track_caller]
     pub fn read_timeout(&self, limit: Duration) -> Result<RwLockReadGuard<'_, T>, TimedOut> {
         let read = self.raw.enter_until(Access::Read, Manners::InLine, park::deadline_after(limit));
@@ -304,15 +320,18 @@ impl<T: ?Sized> RwLock<T> {
         RwLockWriteGuard { lock: self, value: ManuallyDrop::new(self.value.get_mut()) }
     }
 
-    /// The caller is about to wait. If it reads already, then for a writer who waits for it.
     #[cold]
     #[track_caller]
-    fn assert_not_nested(&self) {
-        assert!(
-            !self.readers.has_caller(),
-            "RwLock::read: this task has a read guard of the lock already, and a writer waits for it to be dropped: neither \
-             would ever go on. For nested reads there is `read_recursive`"
-        );
+    fn read_contended(&self) {
+        if !self.raw.try_enter(Access::Read, Manners::InLine) {
+            // About to wait. If it reads already, then for a writer who waits for it.
+            assert!(
+                !self.readers.has_caller(),
+                "RwLock::read: this task has a read guard of the lock already, and a writer waits for it to be dropped: neither \
+                 would ever go on. For nested reads there is `read_recursive`"
+            );
+            self.raw.enter(Access::Read);
+        }
     }
 }
 
@@ -416,6 +435,7 @@ impl<T: ?Sized> DerefMut for RwLockWriteGuard<'_, T> {
 }
 
 impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
+    #[inline]
     fn drop(&mut self) {
         // SAFETY: dropped once, here, and not used after.
         unsafe { ManuallyDrop::drop(&mut self.value) };
@@ -426,6 +446,7 @@ impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
 }
 
 impl<T: ?Sized> Drop for RwLockWriteGuard<'_, T> {
+    #[inline]
     fn drop(&mut self) {
         // SAFETY: dropped once, here, and not used after.
         unsafe { ManuallyDrop::drop(&mut self.value) };

@@ -1,9 +1,9 @@
-//! The lock without its value: who holds it, the line, and who is let in by an unlock.
+//! The lock without its value: how one comes in and leaves, the line, and who is let go by an unlock.
 
-use super::Access;
+use super::{Access, state::State};
 use crate::{
     park::{self, Tick, Why},
-    queue::{WaitQueue, wake_in_batches},
+    queue::{WaitQueue, Wakers, wake_in_batches},
     seat::{End, GRANTED, Kind, Seat, WOKEN},
     spin::{SpinMutex, SpinMutexGuard},
     sync::const_unless_loom,
@@ -15,46 +15,36 @@ use core::{
     task::{Poll, Waker},
 };
 
+/// How often a call looks at a lock that is held before it goes to sleep.
+const LOOKS: usize = if cfg!(loom) { 1 } else { 16 };
+
 /// The lock inside an [`RwLock`](crate::RwLock), without a value: for `lock_api`'s generic code.
 pub struct RawRwLock {
-    state: SpinMutex<State>,
+    state: State,
+    line: SpinMutex<Line>,
 }
 
-struct State {
-    readers: usize,
-    writer: bool,
-    line: WaitQueue<Cell<(Access, Kind)>>,
+struct Line {
+    waiters: WaitQueue<Cell<(Access, Kind)>>,
+    /// How many of them are impatient.
+    starved: usize,
 }
 
-impl State {
-    /// Whether a holder of this kind can join those who hold it now (R1).
-    fn admits(&self, access: Access) -> bool {
-        !self.writer
-            && match access {
-                Access::Read => self.readers < usize::MAX,
-                Access::Write => self.readers == 0,
-            }
-    }
-
-    fn enter(&mut self, access: Access) {
-        match access {
-            Access::Read => self.readers += 1, // room by `admits`
-            Access::Write => self.writer = true,
-        }
-    }
-
-    /// No reader fits in, and that is not because of a writer: guards were forgotten, in numbers.
-    fn overflows(&self, access: Access) -> bool {
-        access == Access::Read && self.readers == usize::MAX
+impl Line {
+    /// Somebody who is, or was, in line no longer is.
+    fn forget(&mut self, kind: Kind) {
+        self.starved -= usize::from(kind == Kind::Impatient);
     }
 }
 
 /// How a caller wants to come in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Manners {
-    /// Behind those who wait (R3).
+    /// Behind those who wait.
     InLine,
-    /// A read that may be nested in another: only a writer inside keeps it out.
+    /// Before them, if the lock is free and none of them has lost patience (R4).
+    Barging,
+    /// Past them: a read that may be nested in another, or a waiter that the line has let go. Only a holder keeps it out.
     Nested,
 }
 
@@ -68,8 +58,17 @@ impl RawRwLock {
     const_unless_loom! {
         /// Held by `readers` readers, for tests near the end of the count.
         pub(super) fn with_readers(readers: usize) -> Self {
-            Self { state: SpinMutex::new(State { readers, writer: false, line: WaitQueue::new() }) }
+            Self {
+                state: State::with_readers(readers),
+                line: SpinMutex::new(Line { waiters: WaitQueue::new(), starved: 0 }),
+            }
         }
+    }
+
+    /// Whether the caller has come in, as it mostly does; if not, it asks in another way.
+    #[inline]
+    pub(super) fn enter_at_once(&self, access: Access) -> bool {
+        self.state.enter_at_once(access)
     }
 
     /// # Panics
@@ -78,24 +77,30 @@ impl RawRwLock {
     #[inline]
     #[track_caller]
     pub(crate) fn try_enter(&self, access: Access, manners: Manners) -> bool {
-        let mut state = self.state.lock();
-        if state.overflows(access) {
-            drop(state);
+        self.state.enter_at_once(access) || self.try_enter_contended(access, manners)
+    }
+
+    #[cold]
+    #[track_caller]
+    fn try_enter_contended(&self, access: Access, manners: Manners) -> bool {
+        if self.state.overflows(access) {
             overflow();
         }
-        let free = (manners == Manners::Nested || state.line.is_empty()) && state.admits(access);
-        if free {
-            state.enter(access);
-        }
-        free
+        self.state.enter(access, manners)
     }
 
     #[inline]
     #[track_caller]
     pub(crate) fn enter(&self, access: Access) {
-        if !self.try_enter(access, Manners::InLine) {
-            self.sleep(access, None, Location::caller());
+        if !self.state.enter_at_once(access) {
+            self.enter_contended(access);
         }
+    }
+
+    #[cold]
+    #[track_caller]
+    fn enter_contended(&self, access: Access) {
+        self.enter_until(access, Manners::InLine, None);
     }
 
     #[track_caller]
@@ -109,8 +114,27 @@ impl RawRwLock {
         self.try_enter(access, manners) || self.sleep(access, deadline, Location::caller())
     }
 
+    /// A call that runs comes in before those who would have to be switched to (R4), or looks whether it can soon.
+    pub(super) fn barge(&self, access: Access) -> bool {
+        for _ in 0..LOOKS {
+            if self.state.enter(access, Manners::Barging) {
+                return true;
+            }
+            // Those who sleep came first.
+            if self.state.is_queued() {
+                return false;
+            }
+            #[cfg(not(loom))]
+            core::hint::spin_loop();
+        }
+        false
+    }
+
     #[cold]
     fn sleep(&self, access: Access, deadline: Option<Tick>, site: &'static Location<'static>) -> bool {
+        if self.barge(access) {
+            return true;
+        }
         let what = match access {
             Access::Write => "write-lock an rwlock",
             // A report of a deadlock shows it: the one that is behind a nested read says so.
@@ -129,14 +153,10 @@ impl RawRwLock {
     /// # Safety
     ///
     /// The caller is a holder of this kind, and does not touch the value again.
+    #[inline]
     pub(crate) unsafe fn leave(&self, access: Access) {
-        let mut state = self.state.lock();
-        match access {
-            Access::Read => state.readers -= 1,
-            Access::Write => state.writer = false,
-        }
-        if !state.line.is_empty() {
-            self.admit(state);
+        if self.state.leave(access) {
+            self.look_at_line();
         }
     }
 
@@ -146,81 +166,68 @@ impl RawRwLock {
     ///
     /// The caller is the writer, and only reads from here on.
     pub(crate) unsafe fn downgrade(&self) {
-        let mut state = self.state.lock();
-        state.writer = false;
-        state.readers = 1; // R1: there was none
-        if !state.line.is_empty() {
-            self.admit(state);
+        if self.state.downgrade() {
+            self.look_at_line();
         }
     }
 
     /// Whether readers hold it.
     pub(crate) fn is_read(&self) -> bool {
-        self.state.lock().readers > 0
+        self.state.is_read()
     }
 
     /// Whether a writer holds it.
     #[cfg(any(all(test, feature = "std"), feature = "lock_api"))]
     pub(crate) fn is_written(&self) -> bool {
-        self.state.lock().writer
+        self.state.is_written()
     }
 
-    /// Lets in whoever is first in line, and the readers right behind a reader (R2). A blocking call is in before it wakes;
-    /// but where a future that was woken may want to go first, the call is woken only, and all behind it wait for it (R4).
     #[cold]
-    fn admit<'a>(&'a self, state: SpinMutexGuard<'a, State>) {
-        let mut futures = Futures::default();
-        wake_in_batches(&self.state, state, |state, wakers| {
-            while !wakers.is_full() {
-                let next = state.line.peek().map(Cell::get).filter(|(access, _)| state.admits(*access));
-                let Some((access, kind)) = next else { return false };
-                let outcome = match kind {
-                    Kind::Future => WOKEN,
-                    Kind::Patient if futures.may_keep_out(access) => WOKEN,
-                    Kind::Patient | Kind::Impatient => GRANTED,
-                };
-                if outcome == GRANTED {
-                    state.enter(access);
-                }
-                wakers.push(state.line.pop().and_then(|waiter| waiter.finish_as(outcome)));
-                if outcome == WOKEN {
-                    if kind.is_certain() {
-                        return false;
-                    }
-                    futures.woken(access);
-                }
-            }
-            true
+    fn look_at_line(&self) {
+        self.let_go(self.line.lock());
+    }
+
+    /// Lets go whoever is first in line and could come in: all futures up to the first call, and that call; if it reads, also
+    /// the readers right behind it (R2).
+    fn let_go<'a>(&'a self, line: SpinMutexGuard<'a, Line>) {
+        let mut reading = false;
+        wake_in_batches(&self.line, line, |line, wakers| {
+            let left = self.let_some_go(line, wakers, &mut reading);
+            self.state.tell(!line.waiters.is_empty(), line.starved > 0);
+            left
         });
+    }
+
+    /// True if there was no room for all the wakers. `reading` says that a call was let go that reads, and that is certain
+    /// to run: only who fits in beside it follows.
+    fn let_some_go(&self, line: &mut Line, wakers: &mut Wakers, reading: &mut bool) -> bool {
+        while !wakers.is_full() {
+            let Some((access, kind)) = line.waiters.peek().map(Cell::get) else { return false };
+            let (fits, outcome) = match kind {
+                _ if *reading && access == Access::Write => return false,
+                Kind::Impatient => (self.state.enter(access, Manners::Nested), GRANTED),
+                Kind::Patient | Kind::Future => (self.state.admits(access), WOKEN),
+            };
+            if !fits {
+                return false;
+            }
+            line.forget(kind);
+            wakers.push(line.waiters.pop().and_then(|waiter| waiter.finish_as(outcome)));
+            if kind.is_certain() {
+                if access == Access::Write {
+                    return false;
+                }
+                *reading = true;
+            }
+        }
+        true
     }
 }
 
 #[cold]
 #[track_caller]
 fn overflow() -> ! {
-    panic!("RwLock: too many readers: usize::MAX read guards exist or were forgotten");
-}
-
-/// The futures that one walk along the line has woken.
-#[derive(Default)]
-struct Futures {
-    some: bool,
-    writers: bool,
-}
-
-impl Futures {
-    fn woken(&mut self, access: Access) {
-        self.some = true;
-        self.writers |= access == Access::Write;
-    }
-
-    /// Whether one of them could not come in after a holder of this kind.
-    fn may_keep_out(&self, access: Access) -> bool {
-        match access {
-            Access::Read => self.writers,
-            Access::Write => self.some,
-        }
-    }
+    panic!("RwLock: too many readers: usize::MAX / 8 read guards exist or were forgotten");
 }
 
 /// A wait for the lock, polled by [`park::wait`] or by a future's executor.
@@ -247,6 +254,7 @@ impl<'a> Wait<'a> {
         let this = self.get_ref();
         // SAFETY: the seat is pinned whenever we are; `drop` leaves the line.
         let seat = unsafe { self.map_unchecked(|this| &this.seat) };
+        let state = &this.lock.state;
         // Declared before the guards, so dropped after them: wakers are foreign code.
         let mut fresh = None;
         // Whether it was let go and has not sat down since: then it comes before those in line.
@@ -264,31 +272,30 @@ impl<'a> Wait<'a> {
             if !seat.is_taken() && fresh.is_none() {
                 fresh = Some(waker.clone());
             }
-            let mut state = this.lock.state.lock();
+            let mut line = this.lock.line.lock();
             if seat.is_done() {
                 continue;
             }
             if !seat.is_taken() {
                 if state.overflows(this.access) && this.kind == Kind::Future && !ahead {
-                    drop(state);
+                    drop(line);
                     overflow();
                 }
-                if (ahead || state.line.is_empty()) && state.admits(this.access) {
-                    state.enter(this.access);
-                    // R4: it was waited for.
-                    if !state.line.is_empty() {
-                        this.lock.admit(state);
-                    }
+                let kind = this.kind.after(this.vain.get());
+                let manners = if ahead { Manners::Nested } else { Manners::InLine };
+                if state.enter_or_queue(this.access, manners, kind == Kind::Impatient) {
                     return Poll::Ready(());
                 }
-                seat.payload().set((this.access, this.kind.after(this.vain.get())));
+                // It sits down below: there is a fresh waker.
+                line.starved += usize::from(kind == Kind::Impatient);
+                seat.payload().set((this.access, kind));
             }
             let end = if ahead { End::Head } else { End::Tail };
             // SAFETY: this line is the seat's only one, its lock is held, and the sleep is not over: looked up above.
-            if unsafe { seat.sit(&mut state.line, end, waker, &mut fresh) } {
+            if unsafe { seat.sit(&mut line.waiters, end, waker, &mut fresh) } {
                 return Poll::Pending;
             }
-            drop(state);
+            drop(line);
             fresh = Some(waker.clone());
         }
     }
@@ -298,19 +305,19 @@ impl<'a> Wait<'a> {
         if !self.seat.is_taken() {
             return false;
         }
-        let mut state = self.lock.state.lock();
+        let mut line = self.lock.line.lock();
         // SAFETY: under the lock of its only line.
-        let outcome = unsafe { self.seat.leave(&mut state.line) };
+        let outcome = unsafe { self.seat.leave(&mut line.waiters) };
         let held = match outcome {
             Some(GRANTED) => true,
-            Some(_) if state.admits(self.access) => {
-                state.enter(self.access);
-                true
+            Some(_) => self.lock.state.enter(self.access, Manners::Nested),
+            None => {
+                line.forget(self.seat.payload().get().1);
+                false
             }
-            _ => false,
         };
-        // R2, R4: those behind it may be able to go in now.
-        self.lock.admit(state);
+        // R2: those behind it may be able to go in now.
+        self.lock.let_go(line);
         held
     }
 }

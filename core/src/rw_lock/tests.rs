@@ -129,8 +129,8 @@ fn more_readers_than_one_batch_of_wakers() {
     }
 }
 
-/// The bound of calls: a writer waits for the readers that came before it and for no other; readers for the writers that came
-/// before them and for no other, however many there are.
+/// Where nobody is quicker than who was woken, a writer waits for the readers that came before it and for no other; readers for
+/// the writers that came before them and for no other, however many there are.
 #[test]
 fn neither_readers_nor_writers_starve() {
     let lock = RwLock::new(());
@@ -151,6 +151,107 @@ fn neither_readers_nor_writers_starve() {
         served += group.len();
     }
     assert!(lock.try_write().is_some());
+}
+
+/// The bound of calls: calls that run come in before the first in line four times, and then not any more, whether they and
+/// those in line read or write. Nor do they join readers past it.
+#[test]
+fn the_fifth_time_a_call_comes_in_before_those_that_run() {
+    for first in [Access::Read, Access::Write] {
+        for quicker in [Access::Read, Access::Write] {
+            let lock = RawRwLock::unlocked();
+            let (woken, waker) = Woken::new();
+            let call = Box::pin(Wait::new(&lock, first, Kind::Patient));
+            let next = Box::pin(Wait::new(&lock, Access::Write, Kind::Patient));
+            lock.enter(Access::Write);
+            assert!(call.as_ref().poll(&waker).is_pending());
+            assert!(next.as_ref().poll(Waker::noop()).is_pending());
+            // SAFETY: written, by us.
+            unsafe { lock.leave(Access::Write) };
+            for round in 1..=PATIENCE as usize {
+                assert_eq!(woken.times(), round);
+                if first == Access::Read && quicker == Access::Read {
+                    // It would come in beside it: who keeps it out is a writer who was quicker than both.
+                    assert!(lock.barge(Access::Write), "only woken, so whoever runs may come in");
+                } else {
+                    assert!(lock.barge(quicker), "only woken, so whoever runs may come in");
+                }
+                assert!(!lock.barge(quicker), "not beside a holder while somebody waits");
+                assert!(call.as_ref().poll(&waker).is_pending());
+                // SAFETY: held by the one who was quicker.
+                unsafe { lock.leave(if lock.is_read() { Access::Read } else { Access::Write }) };
+            }
+            assert_eq!(woken.times(), PATIENCE as usize + 1);
+            assert_eq!((lock.is_read(), lock.is_written()), (first == Access::Read, first == Access::Write), "let in");
+            assert!(!lock.barge(quicker));
+            assert!(call.as_ref().poll(&waker).is_ready());
+            // SAFETY: held, as it said.
+            unsafe { lock.leave(first) };
+            assert!(next.as_ref().poll(Waker::noop()).is_ready(), "woken, and it was the next");
+            drop(next);
+            // SAFETY: held, as it said.
+            unsafe { lock.leave(Access::Write) };
+            assert!(lock.try_enter(Access::Write, Manners::InLine));
+        }
+    }
+}
+
+/// Somebody who has lost patience is not the first in line: all the same nobody goes past him, though the lock is free.
+#[test]
+fn nobody_goes_past_one_who_has_lost_patience() {
+    let lock = RawRwLock::unlocked();
+    let [other, call] = [(); 2].map(|()| Box::pin(Wait::new(&lock, Access::Write, Kind::Patient)));
+    let polled = |wait: &Pin<Box<Wait<'_>>>| wait.as_ref().poll(Waker::noop()).is_ready();
+    // SAFETY: written, by whoever was quicker.
+    let leave = || unsafe { lock.leave(Access::Write) };
+    lock.enter(Access::Write);
+    assert!(!polled(&other) && !polled(&call));
+    leave(); // wakes the other
+    assert!(lock.barge(Access::Write));
+    for _ in 0..PATIENCE {
+        leave(); // wakes the call
+        assert!(lock.barge(Access::Write));
+        assert!(!polled(&call));
+    }
+    assert!(!polled(&other), "it was woken all the time, and sits down before the call");
+    leave(); // wakes the other
+    assert!(!lock.is_written() && !lock.barge(Access::Write) && !lock.barge(Access::Read));
+    assert!(polled(&other));
+    leave();
+    assert!(lock.is_written() && polled(&call));
+    leave();
+    assert!(lock.barge(Access::Write), "nobody is left who has lost patience");
+}
+
+/// One who has lost patience gives up: then there is nobody whom others must not pass.
+#[test]
+fn who_gives_up_keeps_nobody_behind_the_line() {
+    let lock = RawRwLock::unlocked();
+    let [first, second] = [(); 2].map(|()| Box::pin(Wait::new(&lock, Access::Write, Kind::Patient)));
+    lock.enter(Access::Write);
+    for wait in [&first, &second] {
+        assert!(wait.as_ref().poll(Waker::noop()).is_pending());
+    }
+    for _ in 0..PATIENCE {
+        // SAFETY: written, by whoever was quicker.
+        unsafe { lock.leave(Access::Write) };
+        assert!(lock.barge(Access::Write));
+        assert!(first.as_ref().poll(Waker::noop()).is_pending());
+    }
+    drop(first);
+    // SAFETY: written, by the last who was quicker.
+    unsafe { lock.leave(Access::Write) };
+    drop(second);
+    let [third, fourth] = [(); 2].map(|()| Box::pin(Wait::new(&lock, Access::Write, Kind::Patient)));
+    lock.enter(Access::Write);
+    for wait in [&third, &fourth] {
+        assert!(wait.as_ref().poll(Waker::noop()).is_pending());
+    }
+    // SAFETY: written, by us.
+    unsafe { lock.leave(Access::Write) };
+    assert!(lock.barge(Access::Write), "past the fourth");
+    // SAFETY: written, by us.
+    unsafe { lock.leave(Access::Write) };
 }
 
 /// The same where a future stands before a call: the call is passed by four times at most.
@@ -243,8 +344,11 @@ fn guards_that_end_on_another_thread_are_forgotten() {
 /// `mem::forget` of guards in a loop, near its end: named, and the lock stays what it was.
 #[test]
 fn too_many_readers_are_named() {
-    let lock =
-        RwLock { raw: RawRwLock::with_readers(usize::MAX - 2), readers: Readers::new(), value: UnsafeCell::new(0) };
+    let lock = RwLock {
+        raw: RawRwLock::with_readers(state::MAX_READERS - 2),
+        readers: Readers::new(),
+        value: UnsafeCell::new(0),
+    };
     mem::forget(lock.read());
     let last = lock.read();
     let overflows: [fn(&RwLock<u32>); 5] = [
@@ -432,6 +536,7 @@ fn access(waiter: usize) -> Access {
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Try(Access, bool),
+    Barge(Access),
     Leave,
     Downgrade,
     Poll(usize),
@@ -442,7 +547,8 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let kind = prop_oneof![Just(Access::Read), Just(Access::Write)];
     prop_oneof![
-        2 => (kind, any::<bool>()).prop_map(|(access, nested)| Step::Try(access, nested && access == Access::Read)),
+        2 => (kind.clone(), any::<bool>()).prop_map(|(access, nested)| Step::Try(access, nested && access == Access::Read)),
+        2 => kind.prop_map(Step::Barge),
         5 => Just(Step::Leave),
         1 => Just(Step::Downgrade),
         10 => (0..WAITERS).prop_map(Step::Poll),
@@ -494,23 +600,48 @@ impl Model {
         free
     }
 
-    fn admit(&mut self) {
-        let mut woken: Vec<Access> = Vec::new();
+    fn is_impatient(&self, waiter: usize) -> bool {
+        waiter >= FUTURES && self.vain[waiter] >= PATIENCE
+    }
+
+    /// A call that runs, past the line.
+    fn barge(&mut self, access: Access) -> bool {
+        let free = self.readers == 0 && !self.writer && !self.line.iter().any(|waiter| self.is_impatient(*waiter));
+        let comes_in = free || self.line.is_empty() && self.fits(access);
+        if comes_in {
+            self.enter(access);
+        }
+        comes_in
+    }
+
+    fn let_go(&mut self) {
+        let mut reading = false;
         while let Some(&waiter) = self.line.front().filter(|waiter| self.fits(access(**waiter))) {
+            let writes = access(waiter) == Access::Write;
+            if reading && writes {
+                return;
+            }
             self.line.pop_front();
             self.wakes[waiter] += 1;
-            let alone = access(waiter) == Access::Write && !woken.is_empty();
-            if waiter < FUTURES {
-                self.at[waiter] = At::Woken;
-                woken.push(access(waiter));
-            } else if self.vain[waiter] < PATIENCE && (alone || woken.contains(&Access::Write)) {
-                self.at[waiter] = At::Woken;
-                return;
-            } else {
+            if self.is_impatient(waiter) {
                 self.at[waiter] = At::Granted;
                 self.enter(access(waiter));
+            } else {
+                self.at[waiter] = At::Woken;
+            }
+            if waiter >= FUTURES {
+                if writes {
+                    return;
+                }
+                reading = true;
             }
         }
+    }
+
+    /// R2: who is first in line is kept out by a holder, or a call that was woken sees to it.
+    fn nobody_is_forgotten(&self) -> bool {
+        let kept_out = self.line.front().is_none_or(|waiter| !self.fits(access(*waiter)));
+        kept_out || (FUTURES..WAITERS).any(|call| self.at[call] == At::Woken)
     }
 
     fn leave(&mut self, access: Access) {
@@ -518,7 +649,9 @@ impl Model {
             Access::Read => self.readers -= 1,
             Access::Write => self.writer = false,
         }
-        self.admit();
+        if self.readers == 0 {
+            self.let_go();
+        }
     }
 
     /// Whether it is in then.
@@ -541,7 +674,6 @@ impl Model {
                     }
                     return false;
                 }
-                self.admit();
             }
         }
         self.vain[waiter] = 0;
@@ -559,7 +691,7 @@ impl Model {
             At::Granted => true,
             At::Woken => self.try_enter(access(waiter), true),
         };
-        self.admit();
+        self.let_go();
         held
     }
 }
@@ -586,6 +718,7 @@ proptest! {
                     let manners = if nested { Manners::Nested } else { Manners::InLine };
                     prop_assert_eq!(lock.try_enter(access, manners), model.try_enter(access, nested));
                 }
+                Step::Barge(access) => prop_assert_eq!(lock.barge(access), model.barge(access)),
                 Step::Leave if ours == (0, 0) => {}
                 Step::Leave => {
                     let access = if ours.0 > 0 { Access::Read } else { Access::Write };
@@ -598,7 +731,7 @@ proptest! {
                     // SAFETY: written, and ours.
                     unsafe { lock.downgrade() };
                     (model.writer, model.readers) = (false, 1);
-                    model.admit();
+                    model.let_go();
                 }
                 Step::Poll(i) => {
                     let ready = waits[i].as_ref().poll(&wakers[i].1).is_ready();
@@ -618,6 +751,7 @@ proptest! {
                     waits[i] = wait(i);
                 }
             }
+            prop_assert!(model.nobody_is_forgotten());
             prop_assert_eq!((lock.is_read(), lock.is_written()), (model.readers > 0, model.writer));
             for (i, (woken, _)) in wakers.iter().enumerate() {
                 prop_assert_eq!(woken.times(), model.wakes[i], "wake-ups of waiter {}", i);

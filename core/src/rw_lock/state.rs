@@ -1,0 +1,164 @@
+//! The state word: who holds the lock, and what those who come have to know about the line.
+
+use super::{Access, Manners};
+use crate::sync::{
+    atomic::{AtomicUsize, Ordering::*},
+    const_unless_loom,
+};
+
+const WRITER: usize = 1;
+/// Somebody is in line.
+const QUEUED: usize = 2;
+/// Somebody in line has lost patience: nobody goes past the line. Never without `QUEUED`.
+const STARVED: usize = 4;
+/// One reader. The rest of the word counts them.
+const READER: usize = 8;
+
+const LINE: usize = QUEUED | STARVED;
+
+/// As many readers as there is room for.
+pub(super) const MAX_READERS: usize = usize::MAX / READER;
+
+pub(super) struct State {
+    /// | operation                 | order   | pairs with | so that                                              |
+    /// |---------------------------|---------|------------|------------------------------------------------------|
+    /// | enter                     | Acquire | leave, downgrade | a reader sees what was written, a writer also that it was read |
+    /// | leave, downgrade          | Release | enter      | the same                                             |
+    /// | set or clear `LINE`, look | Relaxed | nothing    | R3: the lock of the line orders them                 |
+    ///
+    /// All changes are read-modify-writes, never stores: so a writer who enters pairs with each reader that left, through those
+    /// who changed the word since. Who is let in holds the lock by an `enter` of whoever let it in, and learns it through
+    /// its turn (`finish`, `outcome`).
+    word: AtomicUsize,
+}
+
+fn readers(word: usize) -> usize {
+    word / READER
+}
+
+/// Whether somebody with these manners may join those who hold the lock (R1, R4).
+fn admits(word: usize, access: Access, manners: Manners) -> bool {
+    let fits = match access {
+        Access::Read => word & WRITER == 0 && readers(word) < MAX_READERS,
+        Access::Write => word & !LINE == 0,
+    };
+    fits && match manners {
+        Manners::InLine => word & QUEUED == 0,
+        // A free lock, or a line that is empty.
+        Manners::Barging => word & QUEUED == 0 || word == QUEUED,
+        Manners::Nested => true,
+    }
+}
+
+/// What one more holder of this kind adds to the word.
+fn holder(access: Access) -> usize {
+    match access {
+        Access::Read => READER,
+        Access::Write => WRITER,
+    }
+}
+
+impl State {
+    const_unless_loom! {
+        pub(super) fn with_readers(readers: usize) -> Self {
+            Self { word: AtomicUsize::new(readers * READER) }
+        }
+    }
+
+    /// Enters, if nobody is in line, or in the way, or quicker. May fail for no reason.
+    #[inline]
+    pub(super) fn enter_at_once(&self, access: Access) -> bool {
+        let word = match access {
+            Access::Read => self.word.load(Relaxed),
+            Access::Write => 0,
+        };
+        admits(word, access, Manners::InLine)
+            && self.word.compare_exchange_weak(word, word + holder(access), Acquire, Relaxed).is_ok()
+    }
+
+    /// False if somebody is in the way.
+    pub(super) fn enter(&self, access: Access, manners: Manners) -> bool {
+        let mut word = self.word.load(Relaxed);
+        while admits(word, access, manners) {
+            match self.word.compare_exchange_weak(word, word + holder(access), Acquire, Relaxed) {
+                Ok(_) => return true,
+                Err(now) => word = now,
+            }
+        }
+        false
+    }
+
+    /// Enters; or says that the caller is in line, and returns false: then whoever is in the way will see that when it leaves.
+    /// The caller holds the lock of the line, and sits down in it before it gives that back.
+    pub(super) fn enter_or_queue(&self, access: Access, manners: Manners, starved: bool) -> bool {
+        let signs = if starved { LINE } else { QUEUED };
+        let mut word = self.word.load(Relaxed);
+        loop {
+            let (next, order, enters) = if admits(word, access, manners) {
+                (word + holder(access), Acquire, true)
+            } else if word & signs == signs {
+                return false;
+            } else {
+                (word | signs, Relaxed, false)
+            };
+            match self.word.compare_exchange_weak(word, next, order, Relaxed) {
+                Ok(_) => return enters,
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// One holder of this kind less. True if somebody in line may be able to go in now.
+    #[inline]
+    #[must_use]
+    pub(super) fn leave(&self, access: Access) -> bool {
+        let before = self.word.fetch_sub(holder(access), Release);
+        match access {
+            Access::Read => before & QUEUED != 0 && matches!(readers(before), 1 | MAX_READERS),
+            Access::Write => before != WRITER,
+        }
+    }
+
+    /// The writer becomes a reader. True if somebody in line may be able to go in now.
+    #[must_use]
+    pub(super) fn downgrade(&self) -> bool {
+        self.word.fetch_add(READER - WRITER, Release) & QUEUED != 0
+    }
+
+    /// Whether somebody from the line would come in.
+    pub(super) fn admits(&self, access: Access) -> bool {
+        admits(self.word.load(Relaxed), access, Manners::Nested)
+    }
+
+    /// Takes back what is no longer true of the line. The caller holds its lock.
+    pub(super) fn tell(&self, queued: bool, starved: bool) {
+        let mut gone = 0;
+        if !queued {
+            gone |= QUEUED;
+        }
+        if !starved {
+            gone |= STARVED;
+        }
+        if self.word.load(Relaxed) & gone != 0 {
+            self.word.fetch_and(!gone, Relaxed);
+        }
+    }
+
+    /// No reader fits in, and that is not because of a writer: guards were forgotten, in numbers.
+    pub(super) fn overflows(&self, access: Access) -> bool {
+        access == Access::Read && readers(self.word.load(Relaxed)) == MAX_READERS
+    }
+
+    pub(super) fn is_queued(&self) -> bool {
+        self.word.load(Relaxed) & QUEUED != 0
+    }
+
+    pub(super) fn is_read(&self) -> bool {
+        readers(self.word.load(Relaxed)) > 0
+    }
+
+    #[cfg(any(all(test, feature = "std"), feature = "lock_api"))]
+    pub(super) fn is_written(&self) -> bool {
+        self.word.load(Relaxed) & WRITER != 0
+    }
+}
