@@ -195,11 +195,12 @@ fn a_cancelled_parent_waits_for_its_children() {
             let parent = {
                 let children = children.clone();
                 runtime.go(move || {
-                    let local = AtomicUsize::new(0);
+                    let (begun_children, local) = (AtomicUsize::new(0), AtomicUsize::new(0));
                     let result = catch_unwind(AssertUnwindSafe(|| {
                         scope(|s| {
                             for _ in 0..5 {
                                 s.spawn(|| {
+                                    begun_children.fetch_add(1, SeqCst);
                                     let _cancelled = catch_unwind(AssertUnwindSafe(|| never::<()>().recv()));
                                     assert!(is_cancelled());
                                     if shielded {
@@ -208,7 +209,10 @@ fn a_cancelled_parent_waits_for_its_children() {
                                     local.fetch_add(1, SeqCst);
                                 });
                             }
-                            (0..3).for_each(|_| yield_now());
+                            // One that has not begun when it is cancelled never does.
+                            while begun_children.load(SeqCst) < 5 {
+                                yield_now();
+                            }
                             begun.send(()).unwrap();
                             if in_the_closure {
                                 let _ = never::<()>().recv();
