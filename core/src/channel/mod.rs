@@ -148,8 +148,8 @@ pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
 /// It is to [`bounded`] what a [`StaticChannel`] is on the heap: a thread that has stopped in the middle of a send or a
 /// receive keeps one place, and all other values and places stay within reach. That takes five atomic exchanges for a value
 /// instead of two. One thread that sends a value and receives it, on two shared virtual CPUs (November 2026), in one run,
-/// median of five, in ns for the pair: `bounded_strict` 55, `bounded` 21, kanal 24, std 26, crossbeam 29 (capacity 1); 50,
-/// 28, 24, 29, 30 (128 in, 128 out). So it is not the default. `cargo run --release -p greenlight-benches --bin channels pair` measures it.
+/// median of five, in ns for the pair: `bounded_strict` 28, `bounded` 9, kanal 7, std 16, crossbeam 18 (capacity 1); 26, 8, 6,
+/// 15, 18 (128 in, 128 out). So it is not the default. `cargo run --release -p greenlight-benches --bin channels pair` measures it.
 ///
 /// # Panics
 ///
