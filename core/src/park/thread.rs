@@ -52,9 +52,10 @@ static WAKES: AtomicUsize = AtomicUsize::new(0);
 static PARKERS: Mutex<Vec<Weak<Parker>>> = Mutex::new(Vec::new());
 
 impl Parker {
-    /// Stays awake for a while. True if somebody woke it meanwhile.
-    fn linger(&self) -> bool {
-        (0..PAUSES + YIELDS).any(|turn| {
+    /// Stays awake for a while. True if somebody woke it meanwhile. Not by yields if it has a deadline: where others keep the
+    /// CPUs busy, each may take milliseconds.
+    fn linger(&self, has_deadline: bool) -> bool {
+        (0..if has_deadline { PAUSES } else { PAUSES + YIELDS }).any(|turn| {
             if turn < PAUSES {
                 core::hint::spin_loop();
             } else {
@@ -119,7 +120,7 @@ pub fn wait(deadline: Option<Tick>, poll: &mut PollFn<'_>, on_sleep: impl Fn() -
                 Some(left) => Some(Duration::from_nanos(left)),
             },
         };
-        if parker.linger() {
+        if parker.linger(left.is_some()) {
             continue;
         }
         let asleep = if left.is_some() { TIMED } else { ASLEEP };
