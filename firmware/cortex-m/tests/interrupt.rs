@@ -24,8 +24,9 @@ use greenlight_core::{
     select,
 };
 
-/// In the order in which they run. Of the last three, as of `RwLock` and `Watch`, each call takes a spin lock, for which a handler
-/// must not wait: there main works alone, and the handler cuts in by a channel on which main waits at the same time.
+/// In the order in which they run. Of the last three, as of `Watch`, each call takes a spin lock, and so does dropping a guard of an
+/// `RwLock` for which somebody waits. A handler must not wait for that: there main works alone, and the handler cuts in by a
+/// channel on which main waits at the same time.
 const CASES: &[fn() -> Case] = &[
     try_calls,
     blocking_calls,
