@@ -1,10 +1,10 @@
 //! A lock whose waiters sleep.
 //!
 //! ```text
-//!   state:  Q L      L: locked      Q: somebody may be in the queue
+//!   state:  S Q L    L: locked    Q: somebody may be in the queue    S: one of them has been woken in vain too often
 //!
-//!   lock      L clear: set it            set: spin a little, then, under the queue lock: set Q, join, sleep
-//!   unlock    only L set: clear it       Q too: under the queue lock, let waiters go
+//!   lock      L and S clear: set L       else: spin a little, then, under the queue lock: set Q (and S), join, sleep
+//!   unlock    clear L                    Q was set: set L again and, under the queue lock, let waiters go
 //!
 //!   let go:   GRANTED  L stays set, the lock is the waiter's: for a blocking call that was woken in vain too often
 //!             WOKEN    L cleared; the waiter tries again, and may find that somebody was quicker: every future up to the
@@ -14,13 +14,16 @@
 //! ```
 //!
 //! * M1  The value belongs to whoever set L, or was granted it, until he unlocks.
-//! * M2  Q is set and cleared under the queue lock. While L is set nobody else writes the state without that lock, but
-//!   for the holder's own unlock, which fails and takes it if Q is set. So an unlock sees every sleeper.
+//! * M2  Q and S are set and cleared under the queue lock. While L is set nobody else writes the state without that lock, but
+//!   for the holder's own unlock, which looks at the line if Q was set. So an unlock sees every sleeper. Who grants the lock
+//!   leaves both as they are: the new holder may be unlocking already.
 //! * M3  While L is clear and somebody is in line, there is one who is certain to go on: an unlock that has not finished
 //!   waking, or a blocking call that was woken. He takes the lock; or finds it taken, so that another unlock comes; or
 //!   withdraws, and then takes it, if it is free, to unlock it.
 //! * M4  Nobody waits for a future to be polled: it is never granted the lock (K3), and an unlock that wakes futures only
 //!   wakes all of them.
+//! * M5  S is set while an impatient call is in line, and then until an unlock finds none there. The lock is free and S set only between the two steps of an unlock, which
+//!   goes on to grant it to that call: nobody else may take it. So whoever finds it so may sit down, as if it were taken.
 //!
 //! Waking, not granting, is the rule, because a lock that is handed to a sleeper stands idle until it runs: under load
 //! that costs most of the throughput. Granting to the patient few bounds the wait: see [`Mutex`].

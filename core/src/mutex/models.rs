@@ -188,3 +188,62 @@ fn mutex_handed_over() {
         assert_eq!(*lock.lock(), 2);
     });
 }
+
+/// While an impatient call is in line, nobody comes in between the two steps of an unlock (M5), and that unlock is the last
+/// that it waits for. Fails if `take` does not heed S.
+fn impatient(give_up: bool) {
+    loom::model(move || {
+        let lock = Arc::new(Mutex::new(0));
+        assert!(lock.raw.take());
+        let wait = Box::pin(Wait::new(&lock.raw, Kind::Impatient));
+        assert!(wait.as_ref().poll(Waker::noop()).is_pending());
+        let holder = {
+            let lock = lock.clone();
+            thread::spawn(move || give_back(&lock))
+        };
+        if give_up {
+            let ours = wait.give_up();
+            holder.join().unwrap();
+            if ours {
+                give_back(&lock);
+            }
+            drop(wait);
+        } else {
+            assert!(lock.try_lock().is_none());
+            holder.join().unwrap();
+            assert!(wait.as_ref().poll(Waker::noop()).is_ready());
+            drop(wait);
+            give_back(&lock);
+        }
+        assert!(lock.try_lock().is_some());
+    });
+}
+
+#[test]
+fn mutex_impatient_is_not_passed() {
+    impatient(false);
+}
+
+#[test]
+fn mutex_impatient_gives_up() {
+    impatient(true);
+}
+
+/// What a holder wrote who came in between the two steps of an unlock is seen by the next. Fails if setting L again is Relaxed.
+#[test]
+fn mutex_between_the_steps_of_an_unlock() {
+    loom::model(|| {
+        let lock = Arc::new(Mutex::new(0));
+        let guard = lock.lock();
+        let mut future = Box::pin(lock.lock_async());
+        assert!(poll_once(&mut future, Waker::noop()).is_pending());
+        let other = {
+            let lock = lock.clone();
+            thread::spawn(move || lock.try_lock().map(|mut value| *value = 1).is_some())
+        };
+        drop(guard);
+        if lock.try_lock().is_some_and(|value| *value == 1) {
+            assert!(other.join().unwrap());
+        }
+    });
+}

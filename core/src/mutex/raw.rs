@@ -20,8 +20,33 @@ use core::{
 
 const LOCKED: u32 = 1;
 const QUEUED: u32 = 2;
+/// Somebody in line has lost patience: nobody goes past the line. Never without `QUEUED`.
+const STARVED: u32 = 4;
 
-type Line = WaitQueue<Cell<Kind>>;
+struct Line {
+    waiters: WaitQueue<Cell<Kind>>,
+    /// How many of them are impatient.
+    starved: usize,
+}
+
+impl Line {
+    /// What the state has to say of it.
+    fn signs(&self) -> u32 {
+        match (self.waiters.is_empty(), self.starved) {
+            (true, _) => 0,
+            (false, 0) => QUEUED,
+            (false, _) => QUEUED | STARVED,
+        }
+    }
+
+    /// Takes the first waiter of a kind like this out of the line, and lets it go. Its waker, if there was such a one and it has
+    /// left a waker.
+    fn let_first_go(&mut self, outcome: usize, like: impl Fn(Kind) -> bool) -> Option<Option<Waker>> {
+        let waiter = self.waiters.pop_if(|kind| like(kind.get()))?;
+        self.starved -= usize::from(waiter.payload().get() == Kind::Impatient);
+        Some(waiter.finish_as(outcome))
+    }
+}
 
 /// The lock inside a [`Mutex`](crate::Mutex), without a value: for `lock_api`'s generic code.
 pub struct RawMutex {
@@ -29,7 +54,8 @@ pub struct RawMutex {
     /// |---------------------|---------|------------|----------------------------------------------------|
     /// | set L               | Acquire | clear L    | the new holder sees what the last one wrote        |
     /// | clear L             | Release | set L      | the same                                           |
-    /// | set or clear Q, look | Relaxed | nothing   | M2: the queue lock orders them                     |
+    /// | set L again, to let go | Acquire | clear L | by the store that follows, the next holder sees what those wrote who came between |
+    /// | set or clear Q or S, look | Relaxed | nothing | M2: the queue lock orders them                  |
     ///
     /// A granted lock goes from holder to holder through the turn (`finish`, `outcome`).
     state: AtomicU32,
@@ -39,7 +65,7 @@ pub struct RawMutex {
 impl RawMutex {
     const_unless_loom! {
         pub(crate) fn unlocked() -> Self {
-            Self { state: AtomicU32::new(0), line: SpinMutex::new(WaitQueue::new()) }
+            Self { state: AtomicU32::new(0), line: SpinMutex::new(Line { waiters: WaitQueue::new(), starved: 0 }) }
         }
     }
 
@@ -57,8 +83,14 @@ impl RawMutex {
 
     #[inline]
     pub(crate) fn take(&self) -> bool {
+        self.set_locked(LOCKED | STARVED)
+    }
+
+    /// Takes the lock, unless one of these bits is set.
+    #[inline]
+    fn set_locked(&self, obstacles: u32) -> bool {
         let mut state = self.state.load(Relaxed);
-        while state & LOCKED == 0 {
+        while state & obstacles == 0 {
             match self.state.compare_exchange_weak(state, state | LOCKED, Acquire, Relaxed) {
                 Ok(_) => return true,
                 Err(now) => state = now,
@@ -73,16 +105,12 @@ impl RawMutex {
 
     #[cold]
     fn lock_contended(&self, deadline: Option<Tick>, site: &'static Location<'static>) -> bool {
-        #[cfg(not(loom))]
-        for _ in 0..16 {
-            // Those who sleep came first.
-            if self.state.load(Relaxed) & QUEUED != 0 {
-                break;
-            }
-            if self.take() {
-                return true;
-            }
-            core::hint::spin_loop();
+        let look = || match self.state.load(Relaxed) & QUEUED {
+            0 => self.take().then_some(true),
+            _ => Some(false), // those who sleep came first
+        };
+        if park::look_around(look).or_else(|| park::let_others_run(deadline.is_some(), look)) == Some(true) {
+            return true;
         }
         let why = Why::new("lock a mutex", self, site);
         let wait = pin!(Wait::new(self, Kind::Patient));
@@ -98,7 +126,16 @@ impl RawMutex {
     /// The caller is the holder, and does not touch the value again.
     #[inline]
     pub(crate) unsafe fn give_back(&self) {
-        if self.state.compare_exchange(LOCKED, 0, Release, Relaxed).is_err() {
+        // Cheaper than a compare-exchange, which would keep the lock if somebody is in line.
+        if self.state.fetch_sub(LOCKED, Release) != LOCKED {
+            self.look_at_line();
+        }
+    }
+
+    /// Somebody is in line, and the lock is free: it is taken once more, to let go. Or somebody was quicker; he will look.
+    #[cold]
+    fn look_at_line(&self) {
+        if self.set_locked(LOCKED) {
             self.let_go(false);
         }
     }
@@ -118,14 +155,21 @@ impl RawMutex {
     #[cold]
     fn let_go(&self, hand_over: bool) {
         let mut line = self.line.lock();
-        let call = line.find(|kind| kind.get().is_certain()).map(Cell::get);
-        let granted = call.is_some_and(|kind| hand_over || kind == Kind::Impatient);
-        if granted || line.peek().is_some_and(|kind| kind.get().is_certain()) {
-            // It alone. If it is only woken, it is not served yet: `take` may fail.
-            let (outcome, locked) = if granted { (GRANTED, LOCKED) } else { (WOKEN, 0) };
-            let waker = line.pop_if(|kind| kind.get().is_certain()).and_then(|waiter| waiter.finish_as(outcome));
+        let starved = line.starved > 0;
+        if starved || hand_over {
+            let like = |kind: Kind| if starved { kind == Kind::Impatient } else { kind.is_certain() };
+            if let Some(waker) = line.let_first_go(GRANTED, like) {
+                // L is another's now, so the state is not ours to change: Q and S stay, and his unlock will look at the line.
+                drop(line);
+                waker.into_iter().for_each(Waker::wake);
+                return;
+            }
+        }
+        if line.waiters.peek().is_some_and(|kind| kind.get().is_certain()) {
+            // It alone. It is not served yet: `take` may fail.
+            let waker = line.let_first_go(WOKEN, |_| true).flatten();
             // M2: L is set, and we hold the queue lock, so this may be a store.
-            self.state.store(locked | queued(&line), Release);
+            self.state.store(line.signs(), Release);
             drop(line);
             waker.into_iter().for_each(Waker::wake);
             return;
@@ -133,28 +177,30 @@ impl RawMutex {
         let mut ours = true;
         wake_in_batches(&self.line, line, |line, wakers| {
             // Later, if somebody has taken it, his unlock will wake the others.
-            let left = (ours || !self.is_taken()) && wake_some(line, wakers);
+            let left = (ours || (!self.is_taken() && line.starved == 0)) && wake_some(line, wakers);
             if mem::take(&mut ours) {
                 // M2: as above. A `take` may come from here on.
-                self.state.store(queued(line), Release);
-            } else if line.is_empty() {
+                self.state.store(line.signs(), Release);
+            } else if line.waiters.is_empty() {
                 self.state.fetch_and(!QUEUED, Relaxed);
             }
             left
         });
     }
 
-    /// Says that somebody is in line. False if the lock is free. The caller holds the queue lock.
-    fn announce(&self) -> bool {
+    /// Says that somebody is in line. False if the lock is free for all. The caller holds the queue lock, and sits down before it
+    /// gives that back.
+    fn announce(&self, kind: Kind) -> bool {
+        let signs = if kind == Kind::Impatient { QUEUED | STARVED } else { QUEUED };
         let mut state = self.state.load(Relaxed);
         loop {
-            if state & LOCKED == 0 {
+            if state & (LOCKED | STARVED) == 0 {
                 return false;
             }
-            if state & QUEUED != 0 {
+            if state & signs == signs {
                 return true;
             }
-            match self.state.compare_exchange_weak(state, state | QUEUED, Relaxed, Relaxed) {
+            match self.state.compare_exchange_weak(state, state | signs, Relaxed, Relaxed) {
                 Ok(_) => return true,
                 Err(now) => state = now,
             }
@@ -162,16 +208,11 @@ impl RawMutex {
     }
 }
 
-fn queued(line: &Line) -> u32 {
-    if line.is_empty() { 0 } else { QUEUED }
-}
-
 /// Lets waiters go up to the first blocking call, which is certain to run. True if there was no room for all the wakers.
 fn wake_some(line: &mut Line, wakers: &mut Wakers) -> bool {
     while !wakers.is_full() {
-        let Some(waiter) = line.pop() else { return false };
-        let certain = waiter.payload().get().is_certain();
-        wakers.push(waiter.finish_as(WOKEN));
+        let Some(certain) = line.waiters.peek().map(|kind| kind.get().is_certain()) else { return false };
+        wakers.push(line.let_first_go(WOKEN, |_| true).flatten());
         if certain {
             return false;
         }
@@ -216,16 +257,18 @@ impl<'a> Wait<'a> {
             if !seat.is_taken() && fresh.is_none() {
                 fresh = Some(waker.clone());
             }
+            let kind = this.kind.after(this.vain.get());
             let mut line = this.lock.line.lock();
-            if !this.lock.announce() || seat.is_done() {
+            if !this.lock.announce(kind) || seat.is_done() {
                 continue;
             }
             let end = if this.vain.get() > 0 { End::Head } else { End::Tail };
             if !seat.is_taken() {
-                seat.payload().set(this.kind.after(this.vain.get()));
+                seat.payload().set(kind);
+                line.starved += usize::from(kind == Kind::Impatient);
             }
             // SAFETY: this line is the seat's only one, its lock is held, and the sleep is not over: a line ago.
-            if unsafe { seat.sit(&mut line, end, waker, &mut fresh) } {
+            if unsafe { seat.sit(&mut line.waiters, end, waker, &mut fresh) } {
                 return Poll::Pending;
             }
             drop(line);
@@ -237,8 +280,13 @@ impl<'a> Wait<'a> {
         if !self.seat.is_taken() {
             return None;
         }
+        let mut line = self.lock.line.lock();
         // SAFETY: under the lock of its only line.
-        unsafe { self.seat.leave(&mut self.lock.line.lock()) }
+        let outcome = unsafe { self.seat.leave(&mut line.waiters) };
+        if outcome.is_none() && self.seat.payload().get() == Kind::Impatient {
+            line.starved -= 1; // the next unlock puts S right
+        }
+        outcome
     }
 
     /// The time is up. True if the lock is ours all the same.

@@ -205,10 +205,6 @@ pub type PollFn<'a> = dyn FnMut(&Waker) -> Poll<()> + 'a;
 /// # Cancellation
 ///
 /// Unwinds if the task is cancelled. What the poll has put in place is withdrawn by its `Drop`, which must wait for nobody.
-///
-/// # Cancellation
-///
-/// Unwinds if the task is cancelled. What the poll has put in place is withdrawn by its `Drop`, which must wait for nobody.
 pub fn wait(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), TimedOut> {
     wait_or_stop(why, deadline, poll).map_err(Stopped::unwind_if_cancelled)
 }
@@ -245,6 +241,37 @@ pub fn unwind() -> ! {
 /// As for [`wait`].
 pub fn wait_out(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), TimedOut> {
     hooks::wait_hook()(why, deadline, poll)
+}
+
+/// Before a wait in line: asks `look` for about a microsecond, ever more rarely, since each look takes the memory from whoever is
+/// at work on it. None if it came to nothing.
+pub(crate) fn look_around<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    const PAUSES: [u32; 5] = [1, 2, 4, 8, 16];
+    if cfg!(loom) {
+        return look();
+    }
+    PAUSES.iter().find_map(|&pauses| {
+        let found = look();
+        if found.is_none() {
+            (0..pauses).for_each(|_| core::hint::spin_loop());
+        }
+        found
+    })
+}
+
+/// After [`look_around`], for OS threads: lets others of this CPU run, one of which may be in the way, and asks again, for about
+/// what one wake-up costs. With a deadline not at all: where others keep the CPUs busy, each turn may take milliseconds.
+pub(crate) fn let_others_run<T>(has_deadline: bool, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    #[cfg(all(feature = "std", not(loom)))]
+    if !has_deadline && hooks::task_id().is_none_or(|known| known.is_some_and(|task_id| task_id() == 0)) {
+        const YIELDS: u32 = 8;
+        return (0..YIELDS).find_map(|_| {
+            std::thread::yield_now();
+            look()
+        });
+    }
+    let _ = (has_deadline, &mut look);
+    None
 }
 
 /// Waits for the peer that has claimed `turn` and promised to finish it. In pieces where there is a clock: the waker that

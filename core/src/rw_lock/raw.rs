@@ -15,9 +15,6 @@ use core::{
     task::{Poll, Waker},
 };
 
-/// How often a call looks at a lock that is held before it goes to sleep.
-const LOOKS: usize = if cfg!(loom) { 1 } else { 16 };
-
 /// The lock inside an [`RwLock`](crate::RwLock), without a value: for `lock_api`'s generic code.
 pub struct RawRwLock {
     state: State,
@@ -114,25 +111,18 @@ impl RawRwLock {
         self.try_enter(access, manners) || self.sleep(access, deadline, Location::caller())
     }
 
-    /// A call that runs comes in before those who would have to be switched to (R4), or looks whether it can soon.
+    /// A call that runs comes in before those who would have to be switched to (R4).
     pub(super) fn barge(&self, access: Access) -> bool {
-        for _ in 0..LOOKS {
-            if self.state.enter(access, Manners::Barging) {
-                return true;
-            }
-            // Those who sleep came first.
-            if self.state.is_queued() {
-                return false;
-            }
-            #[cfg(not(loom))]
-            core::hint::spin_loop();
-        }
-        false
+        self.state.enter(access, Manners::Barging)
     }
 
     #[cold]
     fn sleep(&self, access: Access, deadline: Option<Tick>, site: &'static Location<'static>) -> bool {
-        if self.barge(access) {
+        let look = || match self.barge(access) {
+            true => Some(true),
+            false => self.state.is_queued().then_some(false), // those who sleep came first
+        };
+        if park::look_around(look).or_else(|| park::let_others_run(deadline.is_some(), look)) == Some(true) {
             return true;
         }
         let what = match access {
