@@ -118,6 +118,9 @@ impl RawRwLock {
 
     #[cold]
     fn sleep(&self, access: Access, deadline: Option<Tick>, site: &'static Location<'static>) -> bool {
+        if self.barge(access) {
+            return true;
+        }
         let look = || match self.barge(access) {
             true => Some(true),
             false => self.state.is_queued().then_some(false), // those who sleep came first
