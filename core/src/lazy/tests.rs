@@ -3,6 +3,7 @@
 use super::*;
 use crate::test_support::{Counted, assert_not, block_on};
 use core::{cell::Cell, pin::pin, sync::atomic::Ordering::*, task::Waker};
+use proptest::prelude::*;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     string::ToString,
@@ -119,3 +120,89 @@ const _: fn() = || {
 assert_not!(Lazy<Cell<u8>>: Sync);
 assert_not!(Lazy<u8, *const u8>: Sync);
 assert_not!(Lazy<*const u8>: Send);
+
+/// How a history uses the value.
+#[derive(Clone, Copy, Debug)]
+enum Use {
+    Get,
+    Force,
+    TryForce,
+    ForceMut,
+    /// A future of this place is begun, or polled.
+    Poll(usize),
+    Drop(usize),
+}
+
+fn uses() -> impl Strategy<Value = Use> {
+    let place = 0..3_usize;
+    prop_oneof![
+        1 => Just(Use::Get),
+        1 => Just(Use::Force),
+        1 => Just(Use::TryForce),
+        1 => Just(Use::ForceMut),
+        2 => place.clone().prop_map(Use::Poll),
+        1 => place.prop_map(Use::Drop),
+    ]
+}
+
+proptest! {
+    /// Beside three states: not made, made, and never to be made, since the initialiser panics.
+    #[test]
+    fn random_histories(uses in proptest::collection::vec(uses(), 1..30), panics in any::<bool>()) {
+        let runs = Cell::new(0);
+        let (value, drops) = Counted::new();
+        let mut lazy = Lazy::new(|| {
+            runs.set(runs.get() + 1);
+            assert!(!panics, "no value");
+            value
+        });
+        let mut uses = uses.into_iter().peekable();
+        let mut used = false;
+        while uses.peek().is_some() {
+            let mut futures = [const { None }; 3];
+            let mut wants_mut = false;
+            for step in uses.by_ref() {
+                let outcome = catch_unwind(AssertUnwindSafe(|| match step {
+                    Use::Get => Lazy::get(&lazy).is_some(),
+                    Use::Force => {
+                        Lazy::force(&lazy);
+                        true
+                    }
+                    Use::TryForce => Lazy::try_force(&lazy).is_some(),
+                    Use::Poll(place) => {
+                        let mut future = futures[place].take().unwrap_or_else(|| std::boxed::Box::pin(Lazy::force_async(&lazy)));
+                        let ready = future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+                        assert_eq!(future.is_terminated(), ready);
+                        ready
+                    }
+                    Use::Drop(place) => futures[place].take().is_some(),
+                    Use::ForceMut => {
+                        wants_mut = true;
+                        true
+                    }
+                }));
+                match step {
+                    Use::Get => prop_assert_eq!(outcome.ok(), Some(used && !panics)),
+                    Use::Drop(_) => prop_assert!(outcome.is_ok()),
+                    Use::ForceMut => break,
+                    _ => {
+                        used = true;
+                        prop_assert_eq!(outcome.ok(), (!panics).then_some(true));
+                    }
+                }
+                prop_assert_eq!(runs.get(), usize::from(used), "it runs once, at the first use");
+            }
+            drop(futures);
+            if wants_mut {
+                let there = catch_unwind(AssertUnwindSafe(|| _ = Lazy::force_mut(&mut lazy)));
+                used = true;
+                prop_assert_eq!(there.is_ok(), !panics);
+                prop_assert_eq!(Lazy::get_mut(&mut lazy).is_some(), !panics);
+            }
+        }
+        // One that has panicked took the value along.
+        prop_assert_eq!(drops.load(SeqCst), usize::from(used && panics));
+        drop(lazy);
+        prop_assert_eq!(drops.load(SeqCst), 1);
+    }
+}

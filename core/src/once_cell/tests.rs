@@ -3,16 +3,19 @@
 use super::*;
 use crate::test_support::{Counted, assert_not, block_on};
 use core::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     future::ready,
     pin::{Pin, pin},
     sync::atomic::Ordering::*,
     task::{Context, Poll, Waker},
 };
+use proptest::prelude::*;
 use std::{
+    boxed::Box,
     panic::{AssertUnwindSafe, catch_unwind},
     string::{String, ToString},
     thread,
+    vec::Vec,
 };
 
 const SHORT: Duration = Duration::from_millis(20);
@@ -147,3 +150,142 @@ assert_not!(OnceCell<Cell<u8>>: Sync);
 assert_not!(OnceCell<std::sync::MutexGuard<'static, u8>>: Sync);
 assert_not!(OnceCell<*const u8>: Send);
 assert_not!(OnceCellWait<'static, Cell<u8>>: Send);
+
+/// What a history does with the cell: each value is a number that no other has.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Set,
+    TrySet,
+    /// By a function: false if it fails.
+    Make(bool),
+    TryMake,
+    Panic,
+    /// Polls the future in this place; begins one, if there is none.
+    Poll(usize),
+    Drop(usize),
+    /// Drops all futures, and takes the value out.
+    Take,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let place = 0..3_usize;
+    prop_oneof![
+        1 => Just(Step::Set),
+        1 => Just(Step::TrySet),
+        1 => any::<bool>().prop_map(Step::Make),
+        1 => Just(Step::TryMake),
+        1 => Just(Step::Panic),
+        6 => place.clone().prop_map(Step::Poll),
+        2 => place.prop_map(Step::Drop),
+        1 => Just(Step::Take),
+    ]
+}
+
+/// A value that says when it is dropped.
+struct Noted<'a>(usize, &'a RefCell<Vec<usize>>);
+
+impl Drop for Noted<'_> {
+    fn drop(&mut self) {
+        self.1.borrow_mut().push(self.0);
+    }
+}
+
+proptest! {
+    /// The cell beside an `Option`: futures whose initialisers are pending `length` times are polled, dropped and begun anew, while
+    /// calls come. No value is lost or dropped twice.
+    #[test]
+    fn random_histories(steps in proptest::collection::vec(step(), 1..60), length in 1..3_usize, succeeds in any::<bool>()) {
+        let dropped = RefCell::new(Vec::new());
+        let made = Cell::new(0);
+        let new = || {
+            made.set(made.get() + 1);
+            Noted(made.get(), &dropped)
+        };
+        let mut cell = OnceCell::new();
+        let mut taken = Vec::new();
+        let mut steps = steps.into_iter().peekable();
+        while steps.peek().is_some() {
+            let start = || Box::pin(cell.get_or_try_init_async(async || {
+                for _ in 0..length {
+                    let mut polled = false;
+                    core::future::poll_fn(|_| if core::mem::replace(&mut polled, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+                }
+                if succeeds { Ok(new()) } else { Err(()) }
+            }));
+            let mut futures: [_; 3] = core::array::from_fn(|_| None);
+            // Who makes a value, and how many polls before he has it; and the value.
+            let (mut running, mut value) = (None::<(usize, usize)>, None);
+            for step in steps.by_ref() {
+                let next = made.get() + 1;
+                match step {
+                    // These would wait.
+                    Step::Set | Step::Make(_) | Step::Panic if running.is_some() => {}
+                    Step::Set => {
+                        let outcome = cell.set(new()).map_err(|back| back.0);
+                        prop_assert_eq!(outcome, if value.is_none() { Ok(()) } else { Err(next) });
+                        value = value.or(Some(next));
+                    }
+                    Step::TrySet => match cell.try_set(new()) {
+                        Ok(()) => prop_assert!(running.is_none() && value.replace(next).is_none()),
+                        Err(TrySetError::Full(back)) => prop_assert!(back.0 == next && value.is_some()),
+                        Err(TrySetError::Busy(back)) => prop_assert!(back.0 == next && running.is_some()),
+                    },
+                    Step::Make(succeeds) => {
+                        let outcome = cell.get_or_try_init(|| if succeeds { Ok(new()) } else { Err(()) }).map(|there| there.0);
+                        value = value.or(succeeds.then_some(next));
+                        prop_assert_eq!(outcome.ok(), value);
+                    }
+                    Step::TryMake => {
+                        let there = cell.try_get_or_init(&new).map(|there| there.0);
+                        if running.is_none() {
+                            value = value.or(Some(next));
+                        }
+                        prop_assert_eq!(there, value);
+                    }
+                    Step::Panic => {
+                        let panics = catch_unwind(AssertUnwindSafe(|| cell.get_or_init(|| panic!("no value")).0));
+                        prop_assert_eq!(panics.ok(), value);
+                    }
+                    Step::Poll(place) => {
+                        let future = futures[place].get_or_insert_with(start);
+                        let outcome = match poll(future.as_mut()) {
+                            Poll::Ready(outcome) => Some(outcome.map(|there| there.0)),
+                            Poll::Pending => None,
+                        };
+                        let expected = match (value, running) {
+                            (Some(there), _) => Some(Ok(there)),
+                            (None, None) => {
+                                running = Some((place, length));
+                                None
+                            }
+                            (None, Some((who, _))) if who != place => None,
+                            (None, Some((who, left))) => {
+                                running = (left > 1).then_some((who, left - 1));
+                                value = (running.is_none() && succeeds).then_some(next);
+                                running.is_none().then_some(value.ok_or(()))
+                            }
+                        };
+                        prop_assert_eq!(outcome, expected);
+                        if outcome.is_some() {
+                            futures[place] = None;
+                        }
+                    }
+                    Step::Drop(place) => {
+                        futures[place] = None;
+                        running = running.filter(|&(who, _)| who != place);
+                    }
+                    Step::Take => break,
+                }
+                prop_assert_eq!(cell.get().map(|there| there.0), value);
+            }
+            drop(futures);
+            taken.extend(cell.take().map(|there| there.0));
+            prop_assert!(cell.get().is_none());
+        }
+        drop(cell);
+        let mut all = dropped.into_inner();
+        prop_assert!(taken.iter().all(|number| all.contains(number)));
+        all.sort_unstable();
+        prop_assert_eq!(all, (1..=made.get()).collect::<Vec<_>>(), "each value was dropped once");
+    }
+}
