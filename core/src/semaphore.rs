@@ -216,6 +216,7 @@ impl Semaphore {
     /// semaphore.add_permits(2);
     /// assert!(acquire.as_mut().poll(&mut context).is_ready());
     /// ```
+    #[inline]
     #[track_caller]
     pub fn acquire_async(&self, permits: usize) -> SemaphoreAcquire<'_> {
         assert_possible(permits);

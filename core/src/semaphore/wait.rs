@@ -63,6 +63,7 @@ enum Look {
 }
 
 impl<'a> Wait<'a> {
+    #[inline]
     pub(super) fn new(semaphore: &'a Semaphore, want: Want) -> Self {
         Self {
             semaphore,
@@ -87,15 +88,22 @@ impl<'a> Wait<'a> {
         self.stage.get() == Stage::Over
     }
 
+    #[inline]
     pub(super) fn poll(self: Pin<&Self>, waker: &Waker) -> Poll<Result<SemaphorePermit<'a>, AcquireError>> {
+        let this = self.get_ref();
+        let may_be_freed = this.freed.is_some();
+        if this.stage.get() != Stage::InLine && !may_be_freed && this.semaphore.take_unqueued(this.want.permits) {
+            return this.over(Ok(this.want.permits));
+        }
+        self.poll_in_line(waker)
+    }
+
+    #[cold]
+    fn poll_in_line(self: Pin<&Self>, waker: &Waker) -> Poll<Result<SemaphorePermit<'a>, AcquireError>> {
         // In place until it is dropped, which takes it out of the line: what `pin` promises.
         let this = self.get_ref();
         let node = this.waiter.get_or_init(|| Waiter::new(&this.turn, GRANTED, this.want));
         let semaphore = this.semaphore;
-        let may_be_freed = this.freed.is_some();
-        if this.stage.get() != Stage::InLine && !may_be_freed && semaphore.take_unqueued(this.want.permits) {
-            return this.over(Ok(this.want.permits));
-        }
         // Dropped after the lock is given back: wakers are foreign code.
         let fresh = waker.clone();
         let mut line = semaphore.line.lock();
@@ -128,6 +136,7 @@ impl<'a> Wait<'a> {
         }
     }
 
+    #[inline]
     fn over(&self, permits: Result<usize, AcquireError>) -> Poll<Result<SemaphorePermit<'a>, AcquireError>> {
         self.stage.set(Stage::Over);
         Poll::Ready(permits.map(|permits| SemaphorePermit::new(self.semaphore, permits)))
@@ -213,10 +222,17 @@ impl<'a> Wait<'a> {
 }
 
 impl Drop for Wait<'_> {
+    #[inline]
     fn drop(&mut self) {
-        if self.stage.get() != Stage::InLine {
-            return;
+        if self.stage.get() == Stage::InLine {
+            self.withdraw();
         }
+    }
+}
+
+impl Wait<'_> {
+    #[cold]
+    fn withdraw(&self) {
         let Some(node) = self.waiter.get() else { return };
         let mut line: SpinMutexGuard<'_, Line> = self.semaphore.line.lock();
         // P5. Out of the line, nobody looks at the node or the turn (U3, U4).
@@ -253,6 +269,7 @@ impl<'a> SemaphoreAcquire<'a> {
 impl<'a> Future for SemaphoreAcquire<'a> {
     type Output = Result<SemaphorePermit<'a>, AcquireError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         assert!(!self.is_terminated(), "a `SemaphoreAcquire` was polled after it was ready");
         // SAFETY: the field is pinned whenever we are.
