@@ -35,6 +35,9 @@ mod list;
 mod outcome;
 mod state;
 
+#[cfg(all(test, loom))]
+pub(crate) mod models;
+
 pub use self::id::TaskId;
 pub(crate) use self::{
     job::{Ending, discard, unwind},
@@ -47,19 +50,26 @@ use self::{
     outcome::ENDED,
     state::{FREE, READY},
 };
-use crate::{locals::Locals, runtime::Shared, scope::Members, stack::Slot, stackless::About, worker::Worker};
+use crate::{
+    locals::Locals,
+    runtime::Shared,
+    scope::Members,
+    stack::Slot,
+    stackless::About,
+    sync::{
+        Cell, UnsafeCell,
+        atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering::*, fence},
+    },
+    worker::Worker,
+};
 use greenlight_core::park::Why;
 use std::{
-    cell::{Cell, UnsafeCell},
     fmt,
     mem::{MaybeUninit, offset_of},
     num::NonZero,
     panic::Location,
     ptr::NonNull,
-    sync::{
-        Arc,
-        atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering::*, fence},
-    },
+    sync::Arc,
     task::Waker,
 };
 
@@ -99,7 +109,7 @@ pub(crate) struct Task {
     /// While above zero, the task is not cancelled.
     shields: Cell<u32>,
     next: Cell<Option<TaskRef>>,
-    pub(crate) stack_pointer: Cell<*mut u8>,
+    pub(crate) stack_pointer: std::cell::Cell<*mut u8>,
     worker: Cell<Option<&'static Worker>>,
     /// The id, shifted, and [`CANCELLED`].
     ///
@@ -266,7 +276,7 @@ impl TaskRef {
 
     pub(crate) fn let_go(self) {
         let task = self.get();
-        if task.holders.fetch_sub(1, AcqRel) != 1 {
+        if !task.leave() {
             return;
         }
         if let Some(free_job) = task.free_job.take() {
@@ -300,6 +310,11 @@ impl TaskRef {
 }
 
 impl Task {
+    /// K3: true for the last of those who hold it.
+    fn leave(&self) -> bool {
+        self.holders.fetch_sub(1, AcqRel) == 1
+    }
+
     pub(crate) fn id(&self) -> Option<TaskId> {
         NonZero::new(self.tag.load(Acquire) >> 1).map(TaskId)
     }

@@ -77,6 +77,8 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("greenlight runs on Linux only, so far; greenlight-core runs everywhere");
 
+mod sync;
+
 // The life of a task, in the order in which it meets these.
 mod runtime;
 

@@ -16,6 +16,7 @@ use crate::{
     shutdown::{self, ShutdownReport},
     stack,
     stackless::{self, Run},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::*},
     worker::{self, Worker},
 };
 use std::{
@@ -24,10 +25,7 @@ use std::{
     future::Future,
     io::{self, Write as _},
     panic,
-    sync::{
-        Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicUsize, Ordering::*},
-    },
+    sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError, Weak},
     thread,
     time::Duration,
 };
@@ -429,3 +427,6 @@ pub(crate) fn here() -> &'static Shared {
         None => global().shared,
     }
 }
+
+#[cfg(all(test, loom))]
+pub(crate) mod models;

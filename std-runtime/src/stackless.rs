@@ -24,18 +24,18 @@
 use crate::{
     header::{self, Ending, Spawn, TaskId, TaskRef, discard},
     runtime::Shared,
+    sync::{
+        Mutex, MutexGuard, UnsafeCell,
+        atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering::*},
+    },
 };
 use std::{
-    cell::UnsafeCell,
     fmt,
     future::Future,
     panic::{AssertUnwindSafe, Location, catch_unwind},
     pin::Pin,
     ptr::{self, NonNull},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering::*},
-    },
+    sync::{Arc, PoisonError},
     task::{Context, Poll, Wake, Waker},
 };
 
@@ -155,7 +155,13 @@ where
     /// The caller has taken it out of a queue, and has not let go of it yet (F1).
     unsafe fn poll(&self, waker: &Waker) -> Poll<Ending<F::Output>> {
         // SAFETY: F1. It stays where it is until it is dropped here, or together with `self`.
-        let slot = unsafe { &mut *self.future.get() };
+        self.future.with_mut(|slot| unsafe { self.poll_slot(&mut *slot, waker) })
+    }
+
+    /// # Safety
+    ///
+    /// `slot` is that of `self`, so the future in it is pinned.
+    unsafe fn poll_slot(&self, slot: &mut Option<F>, waker: &Waker) -> Poll<Ending<F::Output>> {
         let Some(future) = slot else { return Poll::Pending };
         // SAFETY: inside an `Arc`, never moved out.
         let future = unsafe { Pin::new_unchecked(future) };
@@ -291,7 +297,7 @@ where
 impl<F: Future> Drop for Stackless<F> {
     fn drop(&mut self) {
         // One that nobody can wake any more.
-        if *self.state.get_mut() != DONE {
+        if self.state.load(Relaxed) != DONE {
             self.home.forget_future(self.about.id);
         }
     }

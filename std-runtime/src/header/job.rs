@@ -1,13 +1,15 @@
 //! The closure of a task, and how it ends.
 
-use super::outcome::{DETACHED, ENDED, WAITED};
-use crate::{locals, scope::Members};
+use crate::{
+    locals,
+    scope::Members,
+    sync::{Cell, UnsafeCell},
+};
 use std::{
     any::Any,
-    cell::{Cell, UnsafeCell},
     mem::MaybeUninit,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    sync::{Arc, atomic::Ordering::*},
+    sync::Arc,
     thread,
 };
 
@@ -66,18 +68,16 @@ pub(super) unsafe fn run_job<F: FnOnce() -> T, T>(job: *mut ()) {
     let result = Ending::of(result);
     let panicked = matches!(result, Ending::Panic(_));
     // SAFETY: nobody looks at the result before ENDED is set.
-    unsafe { *job.result.get() = Some(result) };
-    let before = task.fate.fetch_or(ENDED, AcqRel);
-    if before & WAITED != 0 {
-        // SAFETY: K5: there, and ours.
-        let joiner = unsafe { (*task.joiner.get()).assume_init_read() };
+    job.result.with_mut(|place| unsafe { *place = Some(result) });
+    let (joiner, detached) = task.end();
+    if let Some(joiner) = joiner {
         discard(|| joiner.wake());
     }
     // SAFETY: from `Arc::into_raw` in `prepare`, taken once.
     let scope = task.scope.take().map(|scope| unsafe { Arc::from_raw(scope.as_ptr().cast_const()) });
-    if before & DETACHED != 0 {
+    if detached {
         // SAFETY: detached, so nobody else looks at it any more.
-        let result = unsafe { (*job.result.get()).take() };
+        let result = job.result.with_mut(|result| unsafe { (*result).take() });
         abandon(result, scope.as_deref());
     }
     // Nothing of the program's is left: what the closure borrowed may end.

@@ -1,7 +1,11 @@
 //! Queues of tasks, linked through their headers: nothing is allocated.
 
 use super::{Task, TaskRef};
-use std::{ptr::NonNull, sync::atomic::Ordering::*};
+use crate::sync::{
+    atomic::{AtomicPtr, Ordering::*},
+    const_unless_loom,
+};
+use std::ptr::NonNull;
 
 /// A first-in-first-out list of tasks, linked through their headers: nothing is allocated.
 pub(crate) struct TaskList {
@@ -66,12 +70,14 @@ pub(crate) struct Inbox {
     /// | push      | SeqCst  | take, look | the worker sees the task's link; the sleep protocol (worker.rs)    |
     /// | take      | AcqRel  | push       | the same                                                           |
     /// | look      | SeqCst  | push       | the sleep protocol                                                 |
-    top: std::sync::atomic::AtomicPtr<Task>,
+    top: AtomicPtr<Task>,
 }
 
 impl Inbox {
-    pub(crate) const fn new() -> Self {
-        Self { top: std::sync::atomic::AtomicPtr::new(std::ptr::null_mut()) }
+    const_unless_loom! {
+        pub(crate) fn new() -> Self {
+            Self { top: AtomicPtr::new(std::ptr::null_mut()) }
+        }
     }
 
     pub(crate) fn push(&self, task: TaskRef) {
@@ -105,3 +111,6 @@ impl Inbox {
         list
     }
 }
+
+#[cfg(all(test, loom))]
+mod models;

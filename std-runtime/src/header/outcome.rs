@@ -4,17 +4,19 @@ use super::{
     Task, TaskId, TaskRef,
     job::{Ending, abandon},
 };
-use crate::scope::Members;
+use crate::{
+    scope::Members,
+    sync::{UnsafeCell, atomic::Ordering::*},
+};
 use std::{
-    cell::UnsafeCell,
     ptr::NonNull,
-    sync::{Arc, atomic::Ordering::*},
+    sync::Arc,
     task::{Poll, Waker},
 };
 
 pub(super) const ENDED: u8 = 1;
-pub(super) const DETACHED: u8 = 2;
-pub(super) const WAITED: u8 = 4;
+const DETACHED: u8 = 2;
+const WAITED: u8 = 4;
 
 /// What [`spawn`](TaskRef::prepare) leaves for the join handle.
 pub(crate) struct Outcome<T> {
@@ -28,6 +30,16 @@ pub(crate) struct Outcome<T> {
 unsafe impl<T: Send> Send for Outcome<T> {}
 // SAFETY: a shared outcome only asks whether the task has ended.
 unsafe impl<T: Send> Sync for Outcome<T> {}
+
+impl Task {
+    /// The task's end, behind its result: whom it has to wake, and whether nobody else wants the result.
+    pub(super) fn end(&self) -> (Option<Waker>, bool) {
+        let before = self.fate.fetch_or(ENDED, AcqRel);
+        // SAFETY: K5: there, and ours.
+        let take = || self.joiner.with_mut(|joiner| unsafe { (*joiner).assume_init_read() });
+        ((before & WAITED != 0).then(take), before & DETACHED != 0)
+    }
+}
 
 impl<T> Outcome<T> {
     pub(crate) fn task(&self) -> TaskRef {
@@ -53,7 +65,7 @@ impl<T> Outcome<T> {
     pub(crate) fn take(&mut self) -> Option<Ending<T>> {
         debug_assert!(self.task.has_ended());
         // SAFETY: ended, not detached: the result is ours.
-        unsafe { (*self.result.as_ref().get()).take() }
+        unsafe { self.result.as_ref().with_mut(|result| (*result).take()) }
     }
 
     /// [`take`](Self::take), for somebody who hears of a panic.
@@ -78,14 +90,14 @@ impl<T> Outcome<T> {
         };
         let new = old.filter(|old| old.will_wake(waker)).unwrap_or_else(|| waker.clone());
         // SAFETY: K5: WAITED is clear.
-        unsafe { (*joiner.get()).write(new) };
+        joiner.with_mut(|joiner| unsafe { (*joiner).write(new) });
         if fate.fetch_or(WAITED, AcqRel) & ENDED == 0 {
             return Poll::Pending;
         }
         // It has ended meanwhile, and saw no waker.
         fate.fetch_and(!WAITED, Relaxed);
         // SAFETY: written above, and nobody took it.
-        drop(unsafe { (*joiner.get()).assume_init_read() });
+        drop(joiner.with_mut(|joiner| unsafe { (*joiner).assume_init_read() }));
         Poll::Ready(())
     }
 
@@ -99,7 +111,7 @@ impl<T> Outcome<T> {
             return Err(Ended); // the task has taken it
         }
         // SAFETY: K5: it was set, and we have cleared it first.
-        Ok(Some(unsafe { (*joiner.get()).assume_init_read() }))
+        Ok(Some(joiner.with_mut(|joiner| unsafe { (*joiner).assume_init_read() })))
     }
 }
 
@@ -123,3 +135,6 @@ impl<T> Drop for Outcome<T> {
         drop(waker); // foreign code, so at the end
     }
 }
+
+#[cfg(all(test, loom))]
+mod models;

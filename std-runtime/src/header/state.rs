@@ -2,11 +2,8 @@
 //! `header.rs`, the orderings beside the word.
 
 use super::TaskRef;
-use crate::worker::Worker;
-use std::{
-    sync::atomic::Ordering::*,
-    task::{RawWaker, RawWakerVTable, Waker},
-};
+use crate::{sync::atomic::Ordering::*, worker::Worker};
+use std::task::{RawWaker, RawWakerVTable, Waker};
 
 pub(super) const FREE: u8 = 0;
 pub(super) const READY: u8 = 1;
@@ -75,3 +72,6 @@ static WAKER: RawWakerVTable = RawWakerVTable::new(
     |task| TaskRef::from_raw(task.cast_mut()).wake(),
     |_| {},
 );
+
+#[cfg(all(test, loom))]
+mod models;

@@ -47,6 +47,7 @@ pub(crate) mod sanitizer;
 pub(crate) use error::StackError;
 pub(crate) use region::STACK_SIZE;
 
+use crate::sync::{const_unless_loom, protocol_static};
 use greenlight_core::{
     SpinMutex,
     park::{Tick, thread::now},
@@ -78,7 +79,9 @@ const END: u32 = u32::MAX;
 /// The link of a slot that is in no chain; what fresh memory holds. A link to slot `n` is `n + 1`.
 const IN_USE: u32 = 0;
 
-static POOL: Pool = Pool::new(SLOTS, Guards::Marked);
+protocol_static! {
+    static POOL: Pool = Pool::new(SLOTS, Guards::Marked);
+}
 
 /// Tests of the process's own pool set it before the pool's first use, to have guards as on an older kernel.
 #[cfg(test)]
@@ -233,14 +236,16 @@ impl Lists {
 }
 
 impl Pool {
-    const fn new(wanted: u32, guards: Guards) -> Self {
-        Self {
-            wanted,
-            guards,
-            region: OnceLock::new(),
-            lists: SpinMutex::new(Lists::NONE),
-            handed_out: AtomicU32::new(0),
-            growth: Mutex::new(()),
+    const_unless_loom! {
+        fn new(wanted: u32, guards: Guards) -> Self {
+            Self {
+                wanted,
+                guards,
+                region: OnceLock::new(),
+                lists: SpinMutex::new(Lists::NONE),
+                handed_out: AtomicU32::new(0),
+                growth: Mutex::new(()),
+            }
         }
     }
 
@@ -352,5 +357,5 @@ impl Pool {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 pub(crate) mod tests;

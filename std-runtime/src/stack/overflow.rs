@@ -230,5 +230,5 @@ impl Drop for AlternateStack {
     }
 }
 
-#[cfg(all(test, not(greenlight_asan)))] // the sanitizer handles SIGSEGV in our place
+#[cfg(all(test, not(greenlight_asan), not(loom)))] // the sanitizer handles SIGSEGV in our place
 mod tests;

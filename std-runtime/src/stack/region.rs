@@ -233,7 +233,7 @@ impl Region {
     }
 
     /// How guards are made from now on.
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(super) fn guards(&self) -> Guards {
         if self.protect.load(Relaxed) { Guards::Protected } else { Guards::Marked }
     }

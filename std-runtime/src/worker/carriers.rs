@@ -7,10 +7,11 @@ use crate::{
     header::{Spawn, TaskRef, discard},
     stack,
     stackless::Run,
+    sync::{MutexGuard, atomic::Ordering::*},
 };
 use std::{
     collections::VecDeque,
-    sync::{Arc, MutexGuard, PoisonError, atomic::Ordering::*},
+    sync::{Arc, PoisonError},
 };
 
 /// How many futures a carrier polls before it lets the green threads go.
