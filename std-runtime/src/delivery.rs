@@ -111,3 +111,6 @@ impl fmt::Display for Cancelled {
 }
 
 impl Error for Cancelled {}
+
+#[cfg(all(test, loom))]
+mod models;

@@ -427,3 +427,6 @@ impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
         self.handle.fmt(f)
     }
 }
+
+#[cfg(all(test, loom))]
+mod models;

@@ -27,6 +27,7 @@ use crate::{
     sync::{
         Mutex, MutexGuard, UnsafeCell,
         atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering::*},
+        model_fence,
     },
 };
 use std::{
@@ -201,6 +202,7 @@ where
     fn run(self: Arc<Self>, carrier: TaskRef) {
         self.state.swap(RUNNING, AcqRel);
         self.about.carrier.store(carrier.as_raw(), SeqCst);
+        model_fence();
         carrier.get().polling.set(Some(NonNull::from(&self.about)));
         let waker = Waker::from(self.clone());
         // SAFETY: the caller has taken it out of a queue.
@@ -229,6 +231,7 @@ where
 
     fn cancel(self: Arc<Self>) {
         self.about.cancelled.store(true, SeqCst);
+        model_fence();
         let carrier = self.about.carrier.load(SeqCst);
         if !carrier.is_null() {
             TaskRef::from_raw(carrier).wake(); // its poll may wait; at worst in vain
@@ -302,3 +305,6 @@ impl<F: Future> Drop for Stackless<F> {
         }
     }
 }
+
+#[cfg(all(test, loom))]
+mod models;

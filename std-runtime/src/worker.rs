@@ -411,3 +411,6 @@ pub(crate) unsafe extern "C" fn first_steps(task: *mut ()) -> ! {
     worker.leave(Some(task), After::End(task), next);
     unreachable!("an ended task was resumed")
 }
+
+#[cfg(all(test, loom))]
+pub(crate) mod models;

@@ -108,7 +108,7 @@ impl Worker {
         self.local.busy_carriers.set(self.local.busy_carriers.get() - 1);
     }
 
-    fn pop_future(&self) -> Option<Arc<dyn Run>> {
+    pub(crate) fn pop_future(&self) -> Option<Arc<dyn Run>> {
         if self.futures_len.load(Relaxed) == 0 {
             return None;
         }
