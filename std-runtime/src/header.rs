@@ -54,7 +54,7 @@ use crate::{
     locals::Locals,
     runtime::Shared,
     scope::Members,
-    stack::Slot,
+    stack::{Class, Slot},
     stackless::About,
     sync::{
         Cell, UnsafeCell,
@@ -150,13 +150,14 @@ pub(crate) struct Spawn {
     pub(crate) name: Option<Box<str>>,
     /// On the spawner's own worker, if it has one.
     pub(crate) near: bool,
+    pub(crate) stack: Class,
     pub(crate) scope: Option<Arc<Members>>,
 }
 
 impl Spawn {
     #[track_caller]
     pub(crate) fn here() -> Self {
-        Self { site: Location::caller(), name: None, near: false, scope: None }
+        Self { site: Location::caller(), name: None, near: false, stack: Class::DEFAULT, scope: None }
     }
 }
 

@@ -5,7 +5,7 @@
 use super::{After, Worker, current, current_task};
 use crate::{
     header::{Spawn, TaskRef, discard},
-    stack,
+    stack::{self, Class},
     stackless::Run,
     sync::{MutexGuard, atomic::Ordering::*},
 };
@@ -72,7 +72,7 @@ impl Worker {
 
     #[cold]
     fn new_carrier(&'static self) -> Option<TaskRef> {
-        let slot = stack::acquire().ok()?;
+        let slot = stack::acquire(Class::DEFAULT).ok()?;
         // SAFETY: nothing is borrowed.
         let outcome = unsafe { TaskRef::prepare(slot, self.shared, Spawn::here(), move || self.carry()) };
         let carrier = outcome.task();
