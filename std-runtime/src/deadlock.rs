@@ -60,7 +60,7 @@ impl Helpers {
         Self { asleep: AtomicUsize::new(0), wakes: AtomicUsize::new(0) }
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn asleep(&self) -> usize {
         self.asleep.load(SeqCst)
     }

@@ -1,5 +1,6 @@
 //! A closure whose result is delivered to a handle: what is run by threads and pools, which know nothing of results.
 
+use crate::sync::atomic::{AtomicBool, Ordering::*};
 use greenlight_core::{
     channel::oneshot::{self, RecvError, RecvTimeoutError, TryRecvError},
     park::TimedOut,
@@ -10,10 +11,7 @@ use std::{
     fmt, mem,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::*},
-    },
+    sync::Arc,
     task::{Context, Poll},
     thread,
     time::Duration,
@@ -113,3 +111,6 @@ impl fmt::Display for Cancelled {
 }
 
 impl Error for Cancelled {}
+
+#[cfg(all(test, loom))]
+mod models;

@@ -29,36 +29,49 @@
 //! * K6  A request to cancel names the id, which no two tasks have in common. So it may come at any time, by anybody who once
 //!   knew of the task.
 
+mod id;
+mod job;
+mod list;
+mod outcome;
+mod state;
+
+#[cfg(all(test, loom))]
+pub(crate) mod models;
+
+pub use self::id::TaskId;
+pub(crate) use self::{
+    job::{Ending, discard, unwind},
+    list::{Inbox, TaskList},
+    outcome::Outcome,
+};
+
+use self::{
+    job::{Job, free_boxed_job, run_job},
+    outcome::ENDED,
+    state::{FREE, READY},
+};
 use crate::{
-    locals::{self, Locals},
+    locals::Locals,
     runtime::Shared,
     scope::Members,
-    stack::Slot,
+    stack::{Class, Slot},
     stackless::About,
+    sync::{
+        Cell, UnsafeCell,
+        atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering::*, fence},
+    },
     worker::Worker,
 };
 use greenlight_core::park::Why;
 use std::{
-    any::Any,
-    cell::{Cell, UnsafeCell},
     fmt,
     mem::{MaybeUninit, offset_of},
     num::NonZero,
-    panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
+    panic::Location,
     ptr::NonNull,
-    sync::{
-        Arc,
-        atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering::*, fence},
-    },
-    task::{Poll, RawWaker, RawWakerVTable, Waker},
-    thread,
+    sync::Arc,
+    task::Waker,
 };
-
-const FREE: u8 = 0;
-const READY: u8 = 1;
-const RUNNING: u8 = 2;
-const PARKED: u8 = 3;
-const NOTIFIED: u8 = 4;
 
 /// A closure and result that are larger than this live on the heap: the rest of the stack's top page is for the stack.
 const INLINE_JOB: usize = 2048;
@@ -96,7 +109,7 @@ pub(crate) struct Task {
     /// While above zero, the task is not cancelled.
     shields: Cell<u32>,
     next: Cell<Option<TaskRef>>,
-    pub(crate) stack_pointer: Cell<*mut u8>,
+    pub(crate) stack_pointer: std::cell::Cell<*mut u8>,
     worker: Cell<Option<&'static Worker>>,
     /// The id, shifted, and [`CANCELLED`].
     ///
@@ -128,37 +141,8 @@ pub(crate) struct Task {
     pub(crate) siblings: Cell<[Option<TaskRef>; 2]>,
 }
 
-const ENDED: u8 = 1;
-const DETACHED: u8 = 2;
-const WAITED: u8 = 4;
-
 /// In `tag`: somebody wants the task to end.
 const CANCELLED: u64 = 1;
-
-/// With what a cancelled task unwinds.
-struct Cancellation;
-
-/// How a closure ended.
-pub(crate) enum Ending<T> {
-    Value(T),
-    Panic(Box<dyn Any + Send>),
-    Cancelled,
-}
-
-impl<T> Ending<T> {
-    pub(crate) fn of(result: thread::Result<T>) -> Self {
-        match result {
-            Ok(value) => Self::Value(value),
-            Err(payload) if payload.is::<Cancellation>() => Self::Cancelled,
-            Err(payload) => Self::Panic(payload),
-        }
-    }
-}
-
-/// Ends the calling green thread, which is cancelled, by unwinding. Silent: the panic hook is not asked.
-pub(crate) fn unwind() -> ! {
-    resume_unwind(Box::new(Cancellation))
-}
 
 /// What a spawn says about a task beside its closure.
 pub(crate) struct Spawn {
@@ -166,31 +150,16 @@ pub(crate) struct Spawn {
     pub(crate) name: Option<Box<str>>,
     /// On the spawner's own worker, if it has one.
     pub(crate) near: bool,
+    pub(crate) stack: Class,
     pub(crate) scope: Option<Arc<Members>>,
 }
 
 impl Spawn {
     #[track_caller]
     pub(crate) fn here() -> Self {
-        Self { site: Location::caller(), name: None, near: false, scope: None }
+        Self { site: Location::caller(), name: None, near: false, stack: Class::DEFAULT, scope: None }
     }
 }
-
-/// The closure of a task, then its result.
-struct Job<F, T> {
-    closure: Cell<Option<F>>,
-    result: UnsafeCell<Option<Ending<T>>>,
-}
-
-/// What [`spawn`](TaskRef::prepare) leaves for the join handle.
-pub(crate) struct Outcome<T> {
-    task: TaskRef,
-    result: NonNull<UnsafeCell<Option<Ending<T>>>>,
-    /// That of the task, which wants to know of panics that nobody joins.
-    scope: Option<Arc<Members>>,
-}
-
-static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 impl TaskRef {
     /// Where the task of a slot is.
@@ -287,48 +256,6 @@ impl TaskRef {
         unsafe { run(task.job.get()) };
     }
 
-    /// Takes the task out of its rest: it runs now, on the calling worker, where it stays from the first time on.
-    pub(crate) fn resume(self, worker: &'static Worker) {
-        let task = self.get();
-        if task.worker.get().is_none() {
-            task.worker.set(Some(worker));
-        }
-        debug_assert!(task.worker.get().is_some_and(|home| std::ptr::eq(home, worker)), "a started task is bound");
-        let before = task.state.swap(RUNNING, AcqRel);
-        debug_assert!(matches!(before & !NOTIFIED, READY | PARKED));
-    }
-
-    /// Whether a wake-up came since it last ran; taken away, so that its next park is a real one.
-    pub(crate) fn take_notification(self) -> bool {
-        let state = &self.get().state;
-        state.load(Relaxed) == RUNNING | NOTIFIED && state.swap(RUNNING, AcqRel) == RUNNING | NOTIFIED
-    }
-
-    /// Its stack was left: it sleeps. False if a wake-up came first: then it is the caller's to queue.
-    pub(crate) fn park(self) -> bool {
-        self.get().state.compare_exchange(RUNNING, PARKED, AcqRel, Acquire).is_ok()
-    }
-
-    /// Its stack was left, but it wants to go on: it is the caller's to queue.
-    pub(crate) fn make_ready(self) {
-        self.get().state.swap(READY, AcqRel);
-    }
-
-    /// Leaves a wake-up. If the task was parked, it is the caller's to queue, with the worker it is bound to.
-    fn notify(self) -> Option<&'static Worker> {
-        if self.get().state.fetch_or(NOTIFIED, AcqRel) != PARKED {
-            return None;
-        }
-        // K2: parked, and nobody else took it out of PARKED. It has run, so it is bound.
-        self.get().worker.get()
-    }
-
-    pub(crate) fn wake(self) {
-        if let Some(worker) = self.notify() {
-            worker.enqueue_woken(self);
-        }
-    }
-
     /// Binds a task that has not started to `worker`, which is the caller's: no thief takes it.
     pub(crate) fn bind(self, worker: &'static Worker) {
         self.get().worker.set(Some(worker));
@@ -348,15 +275,9 @@ impl TaskRef {
         }
     }
 
-    /// A waker for this task: a plain pointer, free to clone and to drop.
-    pub(crate) fn waker(self) -> Waker {
-        // SAFETY: the functions below keep the waker's contract; the pointer is valid for ever (K1).
-        unsafe { Waker::from_raw(RawWaker::new(self.as_raw(), &WAKER)) }
-    }
-
     pub(crate) fn let_go(self) {
         let task = self.get();
-        if task.holders.fetch_sub(1, AcqRel) != 1 {
+        if !task.leave() {
             return;
         }
         if let Some(free_job) = task.free_job.take() {
@@ -370,11 +291,6 @@ impl TaskRef {
         task.state.store(FREE, Release);
         // SAFETY: K3, nobody holds it any more, and its stack was left.
         unsafe { crate::stack::release(self.slot()) };
-    }
-
-    /// Whether there is a live task in the slot. For reports.
-    pub(crate) fn is_alive(self) -> bool {
-        self.get().state.load(Acquire) & !NOTIFIED != FREE
     }
 
     pub(crate) fn has_ended(self) -> bool {
@@ -395,6 +311,11 @@ impl TaskRef {
 }
 
 impl Task {
+    /// K3: true for the last of those who hold it.
+    fn leave(&self) -> bool {
+        self.holders.fetch_sub(1, AcqRel) == 1
+    }
+
     pub(crate) fn id(&self) -> Option<TaskId> {
         NonZero::new(self.tag.load(Acquire) >> 1).map(TaskId)
     }
@@ -438,181 +359,6 @@ impl Task {
     }
 }
 
-static WAKER: RawWakerVTable = RawWakerVTable::new(
-    |task| RawWaker::new(task, &WAKER),
-    |task| TaskRef::from_raw(task.cast_mut()).wake(),
-    |task| TaskRef::from_raw(task.cast_mut()).wake(),
-    |_| {},
-);
-
-/// # Safety
-///
-/// `job` is a `Job<F, T>` that has not run, and this is its task.
-unsafe fn run_job<F: FnOnce() -> T, T>(job: *mut ()) {
-    // SAFETY: the caller's promise.
-    let job = unsafe { &*job.cast::<Job<F, T>>() };
-    let this = crate::worker::current_task().expect("a job runs as a task");
-    let task = this.get();
-    let closure = job.closure.take().expect("a closure that has not run");
-    let result = catch_unwind(AssertUnwindSafe(|| {
-        if task.is_cancelled() {
-            crate::task::shield(|| drop(closure)); // nobody wanted it to begin
-            unwind();
-        }
-        closure()
-    }));
-    if let Some(all) = task.locals.get() {
-        task.raise_shield();
-        // SAFETY: this task's, whose closure has ended.
-        unsafe { locals::end(task, all) };
-    }
-    let result = Ending::of(result);
-    let panicked = matches!(result, Ending::Panic(_));
-    // SAFETY: nobody looks at the result before ENDED is set.
-    unsafe { *job.result.get() = Some(result) };
-    let before = task.fate.fetch_or(ENDED, AcqRel);
-    if before & WAITED != 0 {
-        // SAFETY: K5: there, and ours.
-        let joiner = unsafe { (*task.joiner.get()).assume_init_read() };
-        discard(|| joiner.wake());
-    }
-    // SAFETY: from `Arc::into_raw` in `prepare`, taken once.
-    let scope = task.scope.take().map(|scope| unsafe { Arc::from_raw(scope.as_ptr().cast_const()) });
-    if before & DETACHED != 0 {
-        // SAFETY: detached, so nobody else looks at it any more.
-        let result = unsafe { (*job.result.get()).take() };
-        abandon(result, scope.as_deref());
-    }
-    // Nothing of the program's is left: what the closure borrowed may end.
-    if let Some(scope) = scope {
-        scope.leave(this, panicked);
-    }
-}
-
-/// Drops a result that nobody wants; but a scope wants to know of a panic.
-fn abandon<T>(result: Option<Ending<T>>, scope: Option<&Members>) {
-    match (result, scope) {
-        (Some(Ending::Panic(payload)), Some(scope)) => scope.keep(payload),
-        (result, _) => discard(|| drop(result)),
-    }
-}
-
-/// Runs code of the program's at a point where a panic has nowhere to go. The hook has reported it; the payload is leaked,
-/// since its drop may panic as well.
-pub(crate) fn discard(f: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
-        std::mem::forget(payload);
-    }
-}
-
-/// # Safety
-///
-/// `job` came from `Box::<Job<F, T>>::new_uninit`, and holds neither closure nor result any more.
-unsafe fn free_boxed_job<F, T>(job: *mut ()) {
-    // SAFETY: the caller's promise; `MaybeUninit` drops nothing.
-    drop(unsafe { Box::from_raw(job.cast::<MaybeUninit<Job<F, T>>>()) });
-}
-
-// SAFETY: the result goes to one taker, on whichever thread (T: Send by `prepare`); the rest of a task is shared by K1.
-unsafe impl<T: Send> Send for Outcome<T> {}
-// SAFETY: a shared outcome only asks whether the task has ended.
-unsafe impl<T: Send> Sync for Outcome<T> {}
-
-impl<T> Outcome<T> {
-    pub(crate) fn task(&self) -> TaskRef {
-        self.task
-    }
-
-    /// Before the task is placed.
-    pub(crate) fn enter_scope(&self) {
-        if let Some(scope) = &self.scope {
-            scope.enter(self.task);
-        }
-    }
-
-    pub(crate) fn name(&self) -> Option<&str> {
-        self.task.get().name()
-    }
-
-    pub(crate) fn id(&self) -> TaskId {
-        self.task.get().id().expect("a task has an id")
-    }
-
-    /// Takes the result of a task that has ended. None if that was done before.
-    pub(crate) fn take(&mut self) -> Option<Ending<T>> {
-        debug_assert!(self.task.has_ended());
-        // SAFETY: ended, not detached: the result is ours.
-        unsafe { (*self.result.as_ref().get()).take() }
-    }
-
-    /// [`take`](Self::take), for somebody who hears of a panic.
-    pub(crate) fn deliver(&mut self) -> Option<Ending<T>> {
-        let ending = self.take()?;
-        if let (Ending::Panic(_), Some(scope)) = (&ending, &self.scope) {
-            scope.joined();
-        }
-        Some(ending)
-    }
-
-    /// Whether the task has ended; if not, its end will wake `waker`, the last one that came here.
-    pub(crate) fn poll_end(&mut self, waker: &Waker) -> Poll<()> {
-        let Task { fate, joiner, .. } = self.task.get();
-        let before = fate.load(Acquire);
-        if before & ENDED != 0 {
-            return Poll::Ready(());
-        }
-        let old = match self.take_waker(before) {
-            Err(Ended) => return Poll::Ready(()),
-            Ok(old) => old,
-        };
-        let new = old.filter(|old| old.will_wake(waker)).unwrap_or_else(|| waker.clone());
-        // SAFETY: K5: WAITED is clear.
-        unsafe { (*joiner.get()).write(new) };
-        if fate.fetch_or(WAITED, AcqRel) & ENDED == 0 {
-            return Poll::Pending;
-        }
-        // It has ended meanwhile, and saw no waker.
-        fate.fetch_and(!WAITED, Relaxed);
-        // SAFETY: written above, and nobody took it.
-        drop(unsafe { (*joiner.get()).assume_init_read() });
-        Poll::Ready(())
-    }
-
-    /// Takes back the waker that a poll has left. `before` is what the fate was.
-    fn take_waker(&self, before: u8) -> Result<Option<Waker>, Ended> {
-        let Task { fate, joiner, .. } = self.task.get();
-        if before & WAITED == 0 {
-            return Ok(None); // only the handle sets it
-        }
-        if fate.fetch_and(!WAITED, AcqRel) & ENDED != 0 {
-            return Err(Ended); // the task has taken it
-        }
-        // SAFETY: K5: it was set, and we have cleared it first.
-        Ok(Some(unsafe { (*joiner.get()).assume_init_read() }))
-    }
-}
-
-/// The task was quicker.
-struct Ended;
-
-impl<T> Drop for Outcome<T> {
-    fn drop(&mut self) {
-        struct LetGo(TaskRef);
-        impl Drop for LetGo {
-            fn drop(&mut self) {
-                self.0.let_go();
-            }
-        }
-        let _let_go = LetGo(self.task);
-        let fate = &self.task.get().fate;
-        let waker = self.take_waker(fate.load(Relaxed)).ok().flatten();
-        if fate.fetch_or(DETACHED, AcqRel) & ENDED != 0 {
-            abandon(self.take(), self.scope.as_deref());
-        }
-        drop(waker); // foreign code, so at the end
-    }
-}
-
 impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(future) = self.future() {
@@ -632,132 +378,5 @@ impl fmt::Display for Task {
             write!(f, ", spawned at {site}")?;
         }
         Ok(())
-    }
-}
-
-/// The number of a green thread, or of a future that runs as a task: no other of this process has it, ever.
-///
-/// # Examples
-///
-/// ```
-/// let task = greenlight::go(greenlight::task::current_id);
-/// let id = task.id();
-/// assert_eq!(task.join().unwrap(), Some(id));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TaskId(NonZero<u64>);
-
-impl TaskId {
-    pub(crate) fn next() -> Self {
-        Self(NonZero::new(NEXT_ID.fetch_add(1, Relaxed)).expect("2^63 tasks are more than a process has time for"))
-    }
-}
-
-impl fmt::Display for TaskId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// A first-in-first-out list of tasks, linked through their headers: nothing is allocated.
-pub(crate) struct TaskList {
-    first: Option<TaskRef>,
-    last: Option<TaskRef>,
-    len: usize,
-}
-
-// SAFETY: a task in a list belongs to whoever has the list (K2).
-unsafe impl Send for TaskList {}
-
-impl TaskList {
-    pub(crate) const fn new() -> Self {
-        Self { first: None, last: None, len: 0 }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    pub(crate) fn push(&mut self, task: TaskRef) {
-        task.get().next.set(None);
-        match self.last {
-            None => self.first = Some(task),
-            Some(last) => last.get().next.set(Some(task)),
-        }
-        self.last = Some(task);
-        self.len += 1;
-    }
-
-    pub(crate) fn pop(&mut self) -> Option<TaskRef> {
-        let task = self.first?;
-        self.first = task.get().next.take();
-        if self.first.is_none() {
-            self.last = None;
-        }
-        self.len -= 1;
-        Some(task)
-    }
-
-    /// Takes the older half, rounded up.
-    pub(crate) fn take_half(&mut self) -> TaskList {
-        let mut taken = TaskList::new();
-        for _ in 0..self.len.div_ceil(2) {
-            let Some(task) = self.pop() else { break };
-            taken.push(task);
-        }
-        taken
-    }
-
-    pub(crate) fn append(&mut self, mut other: TaskList) {
-        while let Some(task) = other.pop() {
-            self.push(task);
-        }
-    }
-}
-
-/// Where other threads leave tasks that they woke: a stack that its worker empties at once.
-pub(crate) struct Inbox {
-    /// | operation | order   | pairs with | so that                                                            |
-    /// |-----------|---------|------------|--------------------------------------------------------------------|
-    /// | push      | SeqCst  | take, look | the worker sees the task's link; the sleep protocol (worker.rs)    |
-    /// | take      | AcqRel  | push       | the same                                                           |
-    /// | look      | SeqCst  | push       | the sleep protocol                                                 |
-    top: std::sync::atomic::AtomicPtr<Task>,
-}
-
-impl Inbox {
-    pub(crate) const fn new() -> Self {
-        Self { top: std::sync::atomic::AtomicPtr::new(std::ptr::null_mut()) }
-    }
-
-    pub(crate) fn push(&self, task: TaskRef) {
-        let mut top = self.top.load(Relaxed);
-        loop {
-            task.get().next.set(NonNull::new(top).map(TaskRef));
-            match self.top.compare_exchange_weak(top, task.0.as_ptr(), SeqCst, Relaxed) {
-                Ok(_) => return,
-                Err(now) => top = now,
-            }
-        }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.top.load(SeqCst).is_null()
-    }
-
-    /// All of them, the oldest first.
-    pub(crate) fn take(&self) -> TaskList {
-        let mut newest = NonNull::new(self.top.swap(std::ptr::null_mut(), AcqRel)).map(TaskRef);
-        let mut oldest_first = None;
-        while let Some(task) = newest {
-            newest = task.get().next.replace(oldest_first);
-            oldest_first = Some(task);
-        }
-        let mut list = TaskList::new();
-        while let Some(task) = oldest_first {
-            oldest_first = task.get().next.get();
-            list.push(task);
-        }
-        list
     }
 }

@@ -77,6 +77,8 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("greenlight runs on Linux only, so far; greenlight-core runs everywhere");
 
+mod sync;
+
 // The life of a task, in the order in which it meets these.
 mod runtime;
 
@@ -366,7 +368,7 @@ pub fn yield_now() {
 /// How much of its stack the running green thread has needed so far, in bytes of whole pages; `None` if the caller is not a
 /// green thread.
 ///
-/// A stack is 256 KiB, its guard included (16 KiB, on riscv64 64 KiB). What the closure and the runtime keep on it counts, and
+/// A stack is 256 KiB, unless its [builder](task::Builder::stack_size) says otherwise, its guard included (16 KiB, on riscv64 64 KiB). What the closure and the runtime keep on it counts, and
 /// so does what green threads before this one touched of the same stack: the largest figure of many is meaningful, and
 /// the first in a new process is exact. Pages that are swapped out do not count.
 ///

@@ -14,8 +14,9 @@ use crate::{
     hooks,
     join::JoinHandle,
     shutdown::{self, ShutdownReport},
-    stack,
+    stack::{self, StackError},
     stackless::{self, Run},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::*},
     worker::{self, Worker},
 };
 use std::{
@@ -24,10 +25,7 @@ use std::{
     future::Future,
     io::{self, Write as _},
     panic,
-    sync::{
-        Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicUsize, Ordering::*},
-    },
+    sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError, Weak},
     thread,
     time::Duration,
 };
@@ -174,10 +172,20 @@ impl Shared {
         F: FnOnce() -> T + Send,
         T: Send,
     {
-        let slot = match stack::acquire() {
-            Ok(slot) => slot,
-            Err(error) => panic!("cannot start a green thread: {error}"),
-        };
+        // SAFETY: the caller's promise.
+        let outcome = unsafe { self.try_spawn_borrowing(spawn, f) };
+        outcome.unwrap_or_else(|error| panic!("cannot start a green thread: {error}"))
+    }
+
+    /// # Safety
+    ///
+    /// As for [`TaskRef::prepare`].
+    pub(crate) unsafe fn try_spawn_borrowing<F, T>(&'static self, spawn: Spawn, f: F) -> Result<Outcome<T>, StackError>
+    where
+        F: FnOnce() -> T + Send,
+        T: Send,
+    {
+        let slot = stack::acquire(spawn.stack)?;
         let near = worker::current().filter(|here| spawn.near && std::ptr::eq(here.shared, self));
         // SAFETY: the caller's promise.
         let outcome = unsafe { TaskRef::prepare(slot, self, spawn, f) };
@@ -186,7 +194,7 @@ impl Shared {
             Some(here) => here.place_near(outcome.task()),
             None => self.place(outcome.task()),
         }
-        outcome
+        Ok(outcome)
     }
 }
 
@@ -429,3 +437,6 @@ pub(crate) fn here() -> &'static Shared {
         None => global().shared,
     }
 }
+
+#[cfg(all(test, loom))]
+pub(crate) mod models;

@@ -20,7 +20,9 @@
 use crate::{
     header::{self, Outcome, Spawn, TaskId, TaskRef},
     join::{JoinError, JoinHandle},
-    runtime, task,
+    runtime,
+    sync::{Mutex, MutexGuard},
+    task,
 };
 use greenlight_core::park::{self, Stopped, Why};
 use std::{
@@ -30,7 +32,7 @@ use std::{
     marker::PhantomData,
     panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -425,3 +427,6 @@ impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
         self.handle.fmt(f)
     }
 }
+
+#[cfg(all(test, loom))]
+mod models;

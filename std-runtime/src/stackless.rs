@@ -24,18 +24,19 @@
 use crate::{
     header::{self, Ending, Spawn, TaskId, TaskRef, discard},
     runtime::Shared,
+    sync::{
+        Mutex, MutexGuard, UnsafeCell,
+        atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering::*},
+        model_fence,
+    },
 };
 use std::{
-    cell::UnsafeCell,
     fmt,
     future::Future,
     panic::{AssertUnwindSafe, Location, catch_unwind},
     pin::Pin,
     ptr::{self, NonNull},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering::*},
-    },
+    sync::{Arc, PoisonError},
     task::{Context, Poll, Wake, Waker},
 };
 
@@ -155,7 +156,13 @@ where
     /// The caller has taken it out of a queue, and has not let go of it yet (F1).
     unsafe fn poll(&self, waker: &Waker) -> Poll<Ending<F::Output>> {
         // SAFETY: F1. It stays where it is until it is dropped here, or together with `self`.
-        let slot = unsafe { &mut *self.future.get() };
+        self.future.with_mut(|slot| unsafe { self.poll_slot(&mut *slot, waker) })
+    }
+
+    /// # Safety
+    ///
+    /// `slot` is that of `self`, so the future in it is pinned.
+    unsafe fn poll_slot(&self, slot: &mut Option<F>, waker: &Waker) -> Poll<Ending<F::Output>> {
         let Some(future) = slot else { return Poll::Pending };
         // SAFETY: inside an `Arc`, never moved out.
         let future = unsafe { Pin::new_unchecked(future) };
@@ -195,6 +202,7 @@ where
     fn run(self: Arc<Self>, carrier: TaskRef) {
         self.state.swap(RUNNING, AcqRel);
         self.about.carrier.store(carrier.as_raw(), SeqCst);
+        model_fence();
         carrier.get().polling.set(Some(NonNull::from(&self.about)));
         let waker = Waker::from(self.clone());
         // SAFETY: the caller has taken it out of a queue.
@@ -223,6 +231,7 @@ where
 
     fn cancel(self: Arc<Self>) {
         self.about.cancelled.store(true, SeqCst);
+        model_fence();
         let carrier = self.about.carrier.load(SeqCst);
         if !carrier.is_null() {
             TaskRef::from_raw(carrier).wake(); // its poll may wait; at worst in vain
@@ -291,8 +300,11 @@ where
 impl<F: Future> Drop for Stackless<F> {
     fn drop(&mut self) {
         // One that nobody can wake any more.
-        if *self.state.get_mut() != DONE {
+        if self.state.load(Relaxed) != DONE {
             self.home.forget_future(self.about.id);
         }
     }
 }
+
+#[cfg(all(test, loom))]
+mod models;

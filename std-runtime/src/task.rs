@@ -17,9 +17,11 @@
 use crate::{
     JoinHandle,
     header::{self, Spawn, TaskRef},
-    runtime, stackless, worker,
+    runtime,
+    stack::Class,
+    stackless, worker,
 };
-use std::future::Future;
+use std::{future::Future, io};
 
 pub use crate::header::TaskId;
 
@@ -36,6 +38,7 @@ pub use crate::header::TaskId;
 pub struct Builder {
     name: Option<Box<str>>,
     near: bool,
+    stack_size: Option<usize>,
 }
 
 impl Builder {
@@ -56,11 +59,72 @@ impl Builder {
         self
     }
 
+    /// A stack with so many bytes for the green thread's calls, instead of about 230 KiB: it is one of 64 KiB, 256 KiB, 1, 8 or
+    /// 64 MiB, less a guard and a page for the runtime. What counts for memory is what is touched, whatever the size; a
+    /// small stack saves addresses, and is a promise that a test can hold the green thread to.
+    ///
+    /// A future has no stack: for [`spawn_async`](Self::spawn_async) it has no meaning.
+    ///
+    /// # Errors
+    ///
+    /// More than the largest has is refused by [`try_spawn`](Self::try_spawn), and [`spawn`](Self::spawn) panics.
+    ///
+    /// # Cost
+    ///
+    /// The first green thread of a size reserves addresses, 64 to 256 GiB, for all of that size.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// fn depth(list: u64) -> u64 {
+    ///     let frame = std::hint::black_box([list; 128]);
+    ///     if list == 0 { 0 } else { depth(list - 1) + frame[7] / list }
+    /// }
+    ///
+    /// let deep = greenlight::task::Builder::new().stack_size(6_000_000).spawn(|| depth(2000));
+    /// assert_eq!(deep.join().unwrap(), 2000);
+    /// ```
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = Some(bytes);
+        self
+    }
+
+    /// [`spawn`](Self::spawn), for a caller that can do without the green thread.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the stack size is more than there is; `OutOfMemory` if there is no memory, or no address, for another
+    /// stack: the error says which limit to raise. `f` is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use greenlight::task::Builder;
+    /// use std::io::ErrorKind;
+    ///
+    /// assert_eq!(Builder::new().try_spawn(|| 1 + 2)?.join().unwrap(), 3);
+    /// let refused = Builder::new().stack_size(1 << 40).try_spawn(|| ());
+    /// assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidInput);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn try_spawn<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let spawn = self.try_into_spawn()?;
+        // SAFETY: nothing is borrowed.
+        let outcome = unsafe { runtime::here().try_spawn_borrowing(spawn, f) };
+        outcome.map(JoinHandle::new).map_err(|error| io::Error::new(io::ErrorKind::OutOfMemory, error))
+    }
+
     /// Starts `f` as a green thread and returns at once. See [`go`](fn@crate::go).
     ///
     /// # Panics
     ///
-    /// If there is no memory for another stack; `f` is dropped.
+    /// If there is no memory for another stack, or the stack size is more than there is; `f` is dropped. See
+    /// [`try_spawn`](Self::try_spawn).
     #[track_caller]
     pub fn spawn<F, T>(self, f: F) -> JoinHandle<T>
     where
@@ -82,7 +146,16 @@ impl Builder {
 
     #[track_caller]
     pub(crate) fn into_spawn(self) -> Spawn {
-        Spawn { name: self.name, near: self.near, ..Spawn::here() }
+        self.try_into_spawn().unwrap_or_else(|error| panic!("cannot start a green thread: {error}"))
+    }
+
+    #[track_caller]
+    fn try_into_spawn(self) -> io::Result<Spawn> {
+        let stack = self.stack_size.map_or(Some(Class::DEFAULT), Class::with).ok_or_else(|| {
+            let text = format!("no stack is as large: {} bytes at most", Class::most());
+            io::Error::new(io::ErrorKind::InvalidInput, text)
+        })?;
+        Ok(Spawn { name: self.name, near: self.near, stack, ..Spawn::here() })
     }
 }
 

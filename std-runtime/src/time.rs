@@ -31,5 +31,5 @@ pub use instant::Instant;
 pub use sleep::{Sleep, Timeout, sleep_async, sleep_until, sleep_until_async, timeout, timeout_at};
 pub use timer::{Ticker, Timer};
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

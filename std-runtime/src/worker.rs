@@ -32,15 +32,16 @@ use crate::{
     header::{Inbox, TaskList, TaskRef},
     runtime::Shared,
     stack::sanitizer,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering::*},
+    },
 };
 use greenlight_core::{SpinMutex, park::Tick};
 use std::{
     cell::{Cell, RefCell},
     ffi::c_void,
-    sync::{
-        Mutex, OnceLock,
-        atomic::{AtomicBool, AtomicUsize, Ordering::*},
-    },
+    sync::OnceLock,
     thread::Thread,
 };
 
@@ -410,3 +411,6 @@ pub(crate) unsafe extern "C" fn first_steps(task: *mut ()) -> ! {
     worker.leave(Some(task), After::End(task), next);
     unreachable!("an ended task was resumed")
 }
+
+#[cfg(all(test, loom))]
+pub(crate) mod models;

@@ -18,18 +18,38 @@ fn an_overflow_names_the_green_thread() {
         let _ = deep.join();
         return;
     }
+    overflows("an_overflow_names_the_green_thread", "1", "256 KiB");
+}
+
+/// The same in a stack that is smaller than others, and in one that is larger; the report says which.
+#[test]
+fn an_overflow_names_the_size() {
+    if let Some(bytes) = std::env::var(CHILD).ok().and_then(|bytes| bytes.parse().ok()) {
+        let deep = greenlight::task::Builder::new().name("a diver").stack_size(bytes).spawn(|| recurse(0));
+        let _ = deep.join();
+        return;
+    }
+    // Where guards or pages are large, the smallest stack is the usual one.
+    let small = if cfg!(target_arch = "x86_64") { "64 KiB" } else { "" };
+    overflows("an_overflow_names_the_size", "10000", small);
+    overflows("an_overflow_names_the_size", "1000000", "1024 KiB");
+    overflows("an_overflow_names_the_size", "8000000", "8192 KiB");
+}
+
+/// Runs `test` as a child that is to overflow a stack of that size.
+fn overflows(test: &str, child: &str, size: &str) {
     if cfg!(greenlight_asan) {
         return; // the sanitizer handles SIGSEGV in our place
     }
     let output = program(std::env::current_exe().unwrap())
-        .args(["an_overflow_names_the_green_thread", "--exact", "--nocapture"])
-        .env(CHILD, "1")
+        .args([test, "--exact", "--nocapture"])
+        .env(CHILD, child)
         .stdin(Stdio::null())
         .output()
         .unwrap();
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
-    assert!(err.contains("overflowed its stack of 256 KiB"), "{err}");
+    assert!(err.contains(&format!("overflowed its stack of {size}")), "{err}");
     assert!(err.contains("\"a diver\""), "{err}");
     assert!(err.contains("spawned at") && err.contains("overflow.rs:"), "{err}");
 }

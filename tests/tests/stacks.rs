@@ -1,6 +1,6 @@
 //! How much of its stack a green thread has used, and what becomes of the memory afterwards.
 
-use greenlight::{Runtime, channel::bounded, go, stack_used};
+use greenlight::{Runtime, channel::bounded, go, scope, stack_used, task::Builder};
 use std::hint::black_box;
 
 /// Touches so many bytes of stack, and a little more.
@@ -63,4 +63,45 @@ fn idle_stacks_are_given_back() {
     while resident() + TASKS * 100 > before {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
+}
+
+/// Stacks of all sizes at once, used to what was asked for, again and again; a scope's children too.
+#[test]
+#[cfg(not(greenlight_asan))] // the sanitizer keeps frames elsewhere
+fn stacks_of_all_sizes() {
+    for _ in 0..20 {
+        let small = Builder::new().stack_size(30_000).spawn(|| {
+            deep::<20_000>();
+            stack_used().unwrap()
+        });
+        let usual = go(deep::<150_000>);
+        let large = Builder::new().stack_size(3_000_000).spawn(|| {
+            deep::<2_900_000>();
+            stack_used().unwrap()
+        });
+        let mut used = 0;
+        scope(|s| {
+            s.spawn_with(Builder::new().stack_size(20_000_000).name("deep"), || {
+                deep::<19_000_000>();
+                used = stack_used().unwrap();
+            });
+        });
+        assert!((19_000_000..64 << 20).contains(&used), "{used}");
+        assert!((20_000..256 << 10).contains(&small.join().unwrap()));
+        usual.join().unwrap();
+        assert!((2_900_000..8 << 20).contains(&large.join().unwrap()));
+    }
+}
+
+#[test]
+fn a_stack_that_is_too_large_is_refused() {
+    let dropped = std::sync::Arc::new(());
+    let held = dropped.clone();
+    let refused = Builder::new().stack_size(usize::MAX).try_spawn(move || drop(held));
+    let error = refused.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("bytes at most"), "{error}");
+    assert_eq!(std::sync::Arc::strong_count(&dropped), 1);
+    let panic = std::panic::catch_unwind(|| Builder::new().stack_size(usize::MAX).spawn(|| ()));
+    assert!(panic.unwrap_err().downcast_ref::<String>().unwrap().starts_with("cannot start a green thread: "));
 }

@@ -131,7 +131,7 @@ use core::{
 };
 
 mod task;
-#[cfg(all(feature = "std", not(loom)))]
+#[cfg(feature = "std")]
 pub mod thread;
 
 #[allow(unused_imports)] // debug builds only

@@ -65,5 +65,5 @@ compile_error!(
      locks and wait groups of `greenlight-core` work on every target: depend on that crate alone."
 );
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -70,7 +70,7 @@ impl Children {
         Some(child)
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(super) fn taken(&self) -> usize {
         self.taken
     }
@@ -84,7 +84,7 @@ impl Children {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -194,7 +194,7 @@ impl Drop for Node {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::super::Context;
     use std::time::Duration;

@@ -1,6 +1,5 @@
 //! Why there is no stack for another green thread, and which limit to raise.
 
-use super::region::STACK_SIZE;
 use std::{error::Error, fmt, io};
 
 /// Why a stack could not be had. The numbers are `errno` values of the system call that failed.
@@ -12,6 +11,8 @@ pub(crate) enum StackError {
     Exhausted {
         /// How many there are.
         slots: u32,
+        /// The bytes of each.
+        size: usize,
     },
     /// The memory of further slots could not be made writable.
     Commit(i32),
@@ -30,11 +31,11 @@ impl fmt::Display for StackError {
                 "no address space for green thread stacks: {}; raise the limit on virtual memory (ulimit -v)",
                 cause(errno)
             ),
-            Self::Exhausted { slots } => write!(
+            Self::Exhausted { slots, size } => write!(
                 f,
                 "all {slots} green thread stacks are in use; bound the number of green threads, or if `ulimit -v` limits \
                  the address space ({} KiB a stack), raise it",
-                STACK_SIZE / 1024
+                size / 1024
             ),
             Self::Commit(errno) => write!(
                 f,

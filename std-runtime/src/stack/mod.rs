@@ -1,7 +1,7 @@
 //! Stacks for green threads: where they lie, how they are handed out, and what happens when one is too small.
 //!
 //! ```text
-//!   one reservation, never unmapped                              one slot, STACK_SIZE bytes
+//!   one reservation a class, never unmapped                      one slot, of its class's size
 //!
 //!   base                                                         ┌──────────────┐ top
 //!   │ slot 0 │ slot 1 │ ... │ slot n-1 │ ready │ untouched  │    │ what the     │ the task's header: always of one
@@ -22,7 +22,7 @@
 //!   zero again after the slot was free. A stale pointer into the slot is therefore always readable, and as long
 //!   as users keep one type at one place in the topmost bytes, always sound to follow there.
 //! * T2  A slot has one owner, from `acquire` to `release`. Its link is `IN_USE` exactly then.
-//! * T3  A slot's base is a multiple of `STACK_SIZE`: an address and its slot differ in low bits only.
+//! * T3  A slot's base is a multiple of its size: an address and its slot differ in low bits only.
 //! * T4  Slots are first handed out in the order of their addresses, so "handed out at least once" is one number,
 //!   `handed_out`, which only grows. A signal handler may read it.
 //! * T5  A slot below `ready` has its guard. `ready` grows under `growth` only, in batches.
@@ -39,14 +39,16 @@
 //! Workers without work see to that, not the end of a task: giving nothing back takes 0.6 µs there, giving 12 pages back
 //! 6, and faulting them in again for the next task 19 (processor time on a Xeon, in a virtual machine).
 
+mod class;
 mod error;
 pub(crate) mod overflow;
 mod region;
 pub(crate) mod sanitizer;
 
+pub(crate) use class::Class;
 pub(crate) use error::StackError;
-pub(crate) use region::STACK_SIZE;
 
+use crate::sync::{const_unless_loom, protocol_static};
 use greenlight_core::{
     SpinMutex,
     park::{Tick, thread::now},
@@ -57,11 +59,9 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering::*};
 use std::sync::{Mutex, OnceLock, PoisonError, TryLockError};
 
-/// Slots of the process: so many green threads can exist at once. 256 GiB of addresses, and no memory until used.
-const SLOTS: u32 = 1 << 20;
-
-/// Slots made ready at a time: 8 MiB, which a kernel that never overcommits must be able to promise.
-const BATCH: u32 = 32;
+/// Slots are made ready as many at a time as fit in here, and one at least: a kernel that never overcommits must be able to
+/// promise that.
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
 /// Slots trimmed at a time, in 40 to 400 µs.
 const TRIMMED_AT_ONCE: u32 = 64;
@@ -78,15 +78,27 @@ const END: u32 = u32::MAX;
 /// The link of a slot that is in no chain; what fresh memory holds. A link to slot `n` is `n + 1`.
 const IN_USE: u32 = 0;
 
-static POOL: Pool = Pool::new(SLOTS, Guards::Marked);
+protocol_static! {
+    /// By class.
+    static POOLS: [Pool; class::COUNT] = [
+        Pool::new(Class::ALL[0], Class::ALL[0].slots(), Guards::Marked),
+        Pool::new(Class::ALL[1], Class::ALL[1].slots(), Guards::Marked),
+        Pool::new(Class::ALL[2], Class::ALL[2].slots(), Guards::Marked),
+        Pool::new(Class::ALL[3], Class::ALL[3].slots(), Guards::Marked),
+        Pool::new(Class::ALL[4], Class::ALL[4].slots(), Guards::Marked),
+    ];
+}
 
-/// Tests of the process's own pool set it before the pool's first use, to have guards as on an older kernel.
+/// Tests of the process's own pools set it before their first use, to have guards as on an older kernel.
 #[cfg(test)]
 static PROTECT_ONLY: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
 
 /// The place of one stack. A plain address: owning it (T2) is the holder's business.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Slot(NonNull<u8>);
+pub(crate) struct Slot {
+    base: NonNull<u8>,
+    class: Class,
+}
 
 // SAFETY: an address into memory that is never unmapped (T1). What is done with it is for the doer to justify.
 unsafe impl Send for Slot {}
@@ -96,12 +108,17 @@ unsafe impl Sync for Slot {}
 impl Slot {
     /// The lowest address, which is the guard's.
     pub(crate) fn base(self) -> *mut u8 {
-        self.0.as_ptr()
+        self.base.as_ptr()
     }
 
-    /// One past the highest address. A multiple of `STACK_SIZE` (T3).
+    /// All of its bytes, the guard's too.
+    pub(crate) fn size(self) -> usize {
+        self.class.size()
+    }
+
+    /// One past the highest address. A multiple of its size (T3).
     pub(crate) fn top(self) -> *mut u8 {
-        self.base().wrapping_add(STACK_SIZE)
+        self.base().wrapping_add(self.size())
     }
 
     /// The end of the guard: the lowest address that a task can use.
@@ -110,7 +127,7 @@ impl Slot {
     }
 }
 
-/// Takes a slot: the one released last, or else one never used, whose memory is zero above the guard (T1).
+/// Takes a slot of `class`: the one released last, or else one never used, whose memory is zero above the guard (T1).
 ///
 /// # Errors
 ///
@@ -118,9 +135,9 @@ impl Slot {
 ///
 /// # Cost
 ///
-/// One short lock. One time in `BATCH`, when all of the slots so far are taken, the system calls for the next ones.
-pub(crate) fn acquire() -> Result<Slot, StackError> {
-    POOL.acquire()
+/// One short lock. From time to time, when all of the slots so far are taken, the system calls for the next ones.
+pub(crate) fn acquire(class: Class) -> Result<Slot, StackError> {
+    POOLS[class.index()].acquire()
 }
 
 /// Gives a slot back. Its memory stays as it is, until it is trimmed (T1).
@@ -131,19 +148,21 @@ pub(crate) fn acquire() -> Result<Slot, StackError> {
 /// on the next owner may write to it at any time.
 pub(crate) unsafe fn release(slot: Slot) {
     // SAFETY: passed on.
-    unsafe { POOL.release(slot) }
+    unsafe { POOLS[slot.class.index()].release(slot) }
 }
 
 /// The slot that contains `address`, if that slot was ever handed out. Safe to call in a signal handler.
 pub(crate) fn slot_of(address: usize) -> Option<Slot> {
-    POOL.slot_of(address)
+    // The default first: nearly all are of that.
+    let default = &POOLS[Class::DEFAULT.index()];
+    default.slot_of(address).or_else(|| POOLS.iter().find_map(|pool| pool.slot_of(address)))
 }
 
-/// Calls `f` with every slot that was ever handed out, free or not, in the order of their addresses.
+/// Calls `f` with every slot that was ever handed out, free or not, by their classes.
 ///
 /// Slots may come and go meanwhile. A slot handed out after the start is not among them.
-pub(crate) fn for_each_slot(f: impl FnMut(Slot)) {
-    POOL.for_each_slot(f);
+pub(crate) fn for_each_slot(mut f: impl FnMut(Slot)) {
+    POOLS.iter().for_each(|pool| pool.for_each_slot(&mut f));
 }
 
 /// Gives memory of free slots that nobody has needed for a while back to the system. True if there may be more to give.
@@ -154,23 +173,34 @@ pub(crate) fn for_each_slot(f: impl FnMut(Slot)) {
 ///
 /// A system call for each of up to `TRIMMED_AT_ONCE` slots. Each slot of a burst pays once.
 pub(crate) fn trim() -> bool {
-    POOL.trim(now())
+    let now = now();
+    // Each of them gets its turn: one may be busy for ever.
+    POOLS.iter().filter(|pool| pool.trim(now)).count() > 0
 }
 
 /// The bytes between the top of a slot and the lowest page of it that was touched and is in memory.
 pub(crate) fn touched(slot: Slot) -> usize {
-    let (page, start) = (page_size(), slot.guard_end());
-    let size = slot.top().addr() - start.addr();
-    let mut pages = [0_u8; STACK_SIZE / 4096]; // no processor has smaller ones
-    // SAFETY: asks about memory that is always mapped (T1), and writes one byte for each page of it.
-    let result = unsafe { libc::mincore(start.cast(), size, pages.as_mut_ptr().cast()) };
-    assert_eq!(result, 0, "mincore of a slot: {}", std::io::Error::last_os_error());
-    let untouched = pages.iter().take_while(|&&page| page & 1 == 0).count();
-    size.saturating_sub(untouched * page)
+    let (page, mut start) = (page_size(), slot.guard_end());
+    // From below, piece by piece, up to the first page that is there.
+    while start < slot.top() {
+        let mut pages = [0_u8; 64];
+        let size = (slot.top().addr() - start.addr()).min(pages.len() * page);
+        // SAFETY: asks about memory that is always mapped (T1), and writes one byte for each page of it.
+        let result = unsafe { libc::mincore(start.cast(), size, pages.as_mut_ptr().cast()) };
+        assert_eq!(result, 0, "mincore of a slot: {}", std::io::Error::last_os_error());
+        let pages = &pages[..size / page];
+        let untouched = pages.iter().take_while(|&&page| page & 1 == 0).count();
+        start = start.wrapping_add(untouched * page);
+        if untouched < pages.len() {
+            break;
+        }
+    }
+    slot.top().addr() - start.addr()
 }
 
-/// Slots, free and taken. The process has one, `POOL`; tests make smaller ones.
+/// Slots of one class, free and taken. The process has `POOLS`; tests make smaller ones.
 struct Pool {
+    class: Class,
     /// How many slots to ask for, and how to guard them.
     wanted: u32,
     guards: Guards,
@@ -233,14 +263,17 @@ impl Lists {
 }
 
 impl Pool {
-    const fn new(wanted: u32, guards: Guards) -> Self {
-        Self {
-            wanted,
-            guards,
-            region: OnceLock::new(),
-            lists: SpinMutex::new(Lists::NONE),
-            handed_out: AtomicU32::new(0),
-            growth: Mutex::new(()),
+    const_unless_loom! {
+        fn new(class: Class, wanted: u32, guards: Guards) -> Self {
+            Self {
+                class,
+                wanted,
+                guards,
+                region: OnceLock::new(),
+                lists: SpinMutex::new(Lists::NONE),
+                handed_out: AtomicU32::new(0),
+                growth: Mutex::new(()),
+            }
         }
     }
 
@@ -280,7 +313,7 @@ impl Pool {
                 let guards = self.guards;
                 #[cfg(test)]
                 let guards = if PROTECT_ONLY.load(Relaxed) { Guards::Protected } else { self.guards };
-                let region = Region::reserve(self.wanted, guards)?;
+                let region = Region::reserve(self.class, self.wanted, guards)?;
                 self.region.get_or_init(|| region)
             }
         };
@@ -291,14 +324,19 @@ impl Pool {
             }
             lists.ready
         };
-        let opened = region.open(ready, BATCH.min(region.slots() - ready))?;
+        let opened = region.open(ready, self.batch().min(region.slots() - ready))?;
         self.lists.lock().ready = ready + opened; // T5
         Ok(())
     }
 
+    /// How many slots to make ready at a time.
+    fn batch(&self) -> u32 {
+        (BATCH_BYTES / self.class.size()).max(1) as u32
+    }
+
     unsafe fn release(&self, slot: Slot) {
         let region = self.region.get().expect("a slot comes from a region");
-        let index = region.index_of(slot.0.addr().get()).expect("a slot comes from its pool");
+        let index = region.index_of(slot.base.addr().get()).expect("a slot comes from its pool");
         debug_assert_eq!(region.link(index).load(Relaxed), IN_USE, "released twice");
         // SAFETY: the caller owns the slot, and nothing runs on it.
         unsafe { sanitizer::forget(slot.guard_end(), slot.top()) };
@@ -352,5 +390,5 @@ impl Pool {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 pub(crate) mod tests;

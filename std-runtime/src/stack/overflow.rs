@@ -13,13 +13,16 @@
 //!   signals blocked, and what the kernel would have done where there was none. std's report for OS threads goes on
 //!   working, and a null pointer still ends the process with SIGSEGV. The one difference: it runs on the signal stack.
 
-use super::{STACK_SIZE, Slot, StackError, slot_of};
+use super::{Slot, StackError, slot_of};
 use crate::arch;
 use std::ffi::{c_int, c_void};
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::*};
-use std::{mem, process, ptr};
+use std::{
+    fmt::{self, Write as _},
+    mem, process, ptr,
+};
 
 /// Tells in a few words about the task in a slot, by calling the function with pieces of text.
 ///
@@ -82,7 +85,7 @@ unsafe extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context
 /// may reach below the guard, so the stack pointer may be in the slot below.
 fn overflowed(address: usize, stack_pointer: usize) -> Option<Slot> {
     let slot = slot_of(address)?;
-    let near = slot.base().addr() - STACK_SIZE..slot.top().addr();
+    let near = slot.base().addr() - slot.size()..slot.top().addr();
     (address < slot.guard_end().addr() && near.contains(&stack_pointer)).then_some(slot)
 }
 
@@ -94,18 +97,26 @@ fn report(slot: Slot) -> ! {
         // SAFETY: waits for a signal, touches nothing.
         unsafe { libc::pause() };
     }
-    const {
-        assert!(STACK_SIZE == 256 * 1024, "the message says 256 KiB");
-    }
-    write_error(b"\ngreenlight: a green thread overflowed its stack of 256 KiB\n  ");
+    let _ = writeln!(StandardError, "\ngreenlight: a green thread overflowed its stack of {} KiB", slot.size() / 1024);
+    write_error(b"  ");
     if let Some(installed) = INSTALLED.get() {
         (installed.describe)(slot, &mut write_error);
     }
     write_error(
         b"\n  help: look for recursion without an end, keep large arrays on the heap (Box, Vec),\n  \
-          and run what needs a deep stack on an OS thread of its own (std::thread::Builder::stack_size)\n",
+          or give it a larger stack (greenlight::task::Builder::stack_size)\n",
     );
     process::abort()
+}
+
+/// For numbers: formatting one allocates nothing.
+struct StandardError;
+
+impl fmt::Write for StandardError {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        write_error(text.as_bytes());
+        Ok(())
+    }
 }
 
 /// Writes all of `text` to standard error, or as much as it takes (O1).
@@ -230,5 +241,5 @@ impl Drop for AlternateStack {
     }
 }
 
-#[cfg(all(test, not(greenlight_asan)))] // the sanitizer handles SIGSEGV in our place
+#[cfg(all(test, not(greenlight_asan), not(loom)))] // the sanitizer handles SIGSEGV in our place
 mod tests;

@@ -6,7 +6,7 @@
 //!   PROT_NONE                          READ | WRITE, guard at the base
 //! ```
 //!
-//! * R1  `base` is a multiple of `STACK_SIZE`; `slots * STACK_SIZE` bytes from there on belong to the region, and
+//! * R1  `base` is a multiple of a slot's size; `slots` times that many bytes from there on belong to the region, and
 //!   `slots` links of 4 bytes each. Neither is ever unmapped, nor does a slot ever leave `READY`.
 //! * R2  Guards are marked within the area as long as the kernel takes that, and are areas of their own from the first
 //!   time on that it does not. A region may hold guards of both kinds. A mark that was taken is not yet a guard: an
@@ -15,13 +15,10 @@
 //! Slots become ready in batches that adjoin, so that the kernel keeps all of them in one area, whatever their number.
 //! Huge pages are declined: a stack touches a page or two, and 2 MiB at once would be the memory of eight stacks.
 
-use super::{Slot, StackError};
+use super::{Class, Slot, StackError};
 use std::io;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
-
-/// The bytes of a slot: a green thread's stack, its header and its guard.
-pub(crate) const STACK_SIZE: usize = 256 * 1024;
 
 /// The bytes of a guard, or one page if pages are larger. Where Rust's compiler touches every page of a large frame in
 /// order, one page would do, and the rest is for C, compiled without such probes. For riscv64 it makes none: a frame
@@ -55,7 +52,10 @@ pub(super) fn page_size() -> usize {
         0 => {
             // SAFETY: only asks.
             let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
-            assert!(size.is_power_of_two() && size <= STACK_SIZE / 4, "pages of {size} bytes do not fit a stack");
+            assert!(
+                size.is_power_of_two() && size <= Class::DEFAULT.size() / 4,
+                "pages of {size} bytes do not fit a stack"
+            );
             PAGE_SIZE.store(size, Relaxed);
             size
         }
@@ -88,6 +88,7 @@ fn map(size: usize, protection: i32) -> Result<NonNull<u8>, i32> {
 
 /// A reservation cut into slots, and their links.
 pub(super) struct Region {
+    class: Class,
     base: NonNull<u8>,
     links: NonNull<AtomicU32>,
     slots: u32,
@@ -105,33 +106,33 @@ impl Region {
     ///
     /// When it does not grant all, the address space is limited, and the rest of the program lives there too: having
     /// found how much there is, take half of that.
-    pub(super) fn reserve(wanted: u32, guards: Guards) -> Result<Self, StackError> {
+    pub(super) fn reserve(class: Class, wanted: u32, guards: Guards) -> Result<Self, StackError> {
         page_size(); // Known from here on, in signal handlers too.
         let mut slots = wanted;
-        let mut mapped = Self::map_slots(slots);
+        let mut mapped = Self::map_slots(class, slots);
         while mapped.is_err() && slots / 2 >= FEWEST_SLOTS {
             slots /= 2;
-            mapped = Self::map_slots(slots);
+            mapped = Self::map_slots(class, slots);
         }
         let (start, links) = mapped.map_err(StackError::Reserve)?;
         if slots < wanted {
             slots /= 2;
-            let (keep, rest) = ((slots as usize + 1) * STACK_SIZE, slots as usize * STACK_SIZE);
+            let (keep, rest) = ((slots as usize + 1) * class.size(), slots as usize * class.size());
             // SAFETY: the upper half of what was mapped just now, for nobody else.
             unsafe { libc::munmap(start.add(keep).as_ptr().cast(), rest) };
         }
-        let gap = start.align_offset(STACK_SIZE);
+        let gap = start.align_offset(class.size());
         // SAFETY: the mapping is one slot longer than the slots need, so the gap lies in it.
         let base = unsafe { start.add(gap) };
         // Declines huge pages. A kernel without them says EINVAL, and that is just as well.
         // SAFETY: memory of ours that nobody uses yet.
-        unsafe { libc::madvise(base.as_ptr().cast(), slots as usize * STACK_SIZE, libc::MADV_NOHUGEPAGE) };
-        Ok(Self { base, links, slots, protect: AtomicBool::new(guards == Guards::Protected) })
+        unsafe { libc::madvise(base.as_ptr().cast(), slots as usize * class.size(), libc::MADV_NOHUGEPAGE) };
+        Ok(Self { class, base, links, slots, protect: AtomicBool::new(guards == Guards::Protected) })
     }
 
     /// Maps `slots` slots and one to spare for aligning, and their links.
-    fn map_slots(slots: u32) -> Result<(NonNull<u8>, NonNull<AtomicU32>), i32> {
-        let size = (slots as usize + 1) * STACK_SIZE;
+    fn map_slots(class: Class, slots: u32) -> Result<(NonNull<u8>, NonNull<AtomicU32>), i32> {
+        let size = (slots as usize + 1) * class.size();
         let start = map(size, libc::PROT_NONE)?;
         match map(slots as usize * size_of::<AtomicU32>(), libc::PROT_READ | libc::PROT_WRITE) {
             Ok(links) => Ok((start, links.cast())),
@@ -152,12 +153,13 @@ impl Region {
     pub(super) fn slot(&self, index: u32) -> Slot {
         debug_assert!(index < self.slots);
         // SAFETY: within the region by R1.
-        Slot(unsafe { self.base.add(index as usize * STACK_SIZE) })
+        let base = unsafe { self.base.add(index as usize * self.class.size()) };
+        Slot { base, class: self.class }
     }
 
     /// The index of the slot around `address`, ready or not.
     pub(super) fn index_of(&self, address: usize) -> Option<u32> {
-        let index = address.checked_sub(self.base.addr().get())? / STACK_SIZE;
+        let index = address.checked_sub(self.base.addr().get())? / self.class.size();
         (index < self.slots as usize).then_some(index as u32)
     }
 
@@ -173,10 +175,10 @@ impl Region {
     /// Called by one thread at a time, each time with the first slot that is not ready yet.
     pub(super) fn open(&self, first: u32, count: u32) -> Result<u32, StackError> {
         if count == 0 {
-            return Err(StackError::Exhausted { slots: self.slots });
+            return Err(StackError::Exhausted { slots: self.slots, size: self.class.size() });
         }
         let start = self.slot(first).base().cast();
-        let size = count as usize * STACK_SIZE;
+        let size = count as usize * self.class.size();
         // SAFETY: slots of ours that nobody uses yet.
         if unsafe { libc::mprotect(start, size, libc::PROT_READ | libc::PROT_WRITE) } != 0 {
             return Err(StackError::Commit(errno()));
@@ -233,7 +235,7 @@ impl Region {
     }
 
     /// How guards are made from now on.
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(super) fn guards(&self) -> Guards {
         if self.protect.load(Relaxed) { Guards::Protected } else { Guards::Marked }
     }

@@ -8,6 +8,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::AtomicU8;
 
+/// Of the default class.
+const BATCH: u32 = (BATCH_BYTES / Class::DEFAULT.size()) as u32;
+
 const CHILD: &str = "GREENLIGHT_TEST_CHILD";
 
 /// The name that the test harness knows a test of this module by.
@@ -68,7 +71,7 @@ pub(crate) fn in_child_ok(name: &str, body: impl FnOnce()) {
 }
 
 fn leak(slots: u32, guards: Guards) -> &'static Pool {
-    Box::leak(Box::new(Pool::new(slots, guards)))
+    Box::leak(Box::new(Pool::new(Class::DEFAULT, slots, guards)))
 }
 
 fn release(pool: &Pool, slot: Slot) {
@@ -117,8 +120,8 @@ fn memory_is_zero_at_first_and_stays() {
         let pool = leak(40, guards);
         for round in 0..40 {
             let slot = pool.acquire().unwrap();
-            assert_eq!(slot.base().addr() % STACK_SIZE, 0);
-            assert_eq!(slot.top().addr() - slot.base().addr(), STACK_SIZE);
+            assert_eq!(slot.base().addr() % Class::DEFAULT.size(), 0);
+            assert_eq!(slot.top().addr() - slot.base().addr(), Class::DEFAULT.size());
             assert_eq!(slot.guard_end().addr() - slot.base().addr(), guard_size());
             for edge in [slot.guard_end(), slot.top().wrapping_sub(1)] {
                 assert_eq!(byte(edge).swap(round + 1, Relaxed), 0);
@@ -159,7 +162,7 @@ fn exhausted_pool_says_so() {
     let pool = leak(BATCH + 1, Guards::Marked);
     let slots: Vec<_> = (0..=BATCH).map(|_| pool.acquire().unwrap()).collect();
     let error = pool.acquire().unwrap_err();
-    assert_eq!(error, StackError::Exhausted { slots: BATCH + 1 });
+    assert_eq!(error, StackError::Exhausted { slots: BATCH + 1, size: Class::DEFAULT.size() });
     assert!(error.to_string().contains("33 green thread stacks are in use"), "{error}");
     release(pool, slots[7]);
     assert_eq!(pool.acquire(), Ok(slots[7]));
@@ -285,7 +288,7 @@ fn marks_that_do_not_hold_are_not_relied_on() {
 /// The process's own pool, through the functions of the module.
 #[test]
 fn the_pool_of_the_process_works() {
-    let slot = acquire().unwrap();
+    let slot = acquire(Class::DEFAULT).unwrap();
     assert_eq!(slot_of(slot.top().addr() - 8), Some(slot));
     let mut seen = false;
     for_each_slot(|each| seen |= each == slot);
@@ -340,7 +343,7 @@ fn refused_marks_fall_back_to_protection() {
         }
         let unready = region.slot(BATCH).base().cast();
         // SAFETY: a slot of ours that nobody uses yet; MLOCK_ONFAULT takes no memory.
-        let locked = unsafe { libc::mlock2(unready, STACK_SIZE, libc::MLOCK_ONFAULT as _) };
+        let locked = unsafe { libc::mlock2(unready, Class::DEFAULT.size(), libc::MLOCK_ONFAULT as _) };
         if locked != 0 {
             return; // Not allowed to lock memory here.
         }
@@ -390,9 +393,9 @@ fn small_address_space_gets_a_small_region() {
         let limit = libc::rlimit { rlim_cur: 2 * GIB, rlim_max: 2 * GIB };
         // SAFETY: reads a local.
         assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) }, 0);
-        let slot = acquire().unwrap();
+        let slot = acquire(Class::DEFAULT).unwrap();
         byte(slot.guard_end()).store(1, Relaxed);
-        let slots = POOL.region.get().unwrap().slots();
+        let slots = POOLS[Class::DEFAULT.index()].region.get().unwrap().slots();
         assert!((1 << 10..=1 << 12).contains(&slots), "{slots}");
         assert!(Vec::<u8>::new().try_reserve_exact(512 << 20).is_ok(), "nothing left for the program");
     });
@@ -418,4 +421,35 @@ fn guards_fault() {
         assert_eq!(output.status.signal(), Some(libc::SIGSEGV), "{case}: {:?}", output.status);
     }
     assert_eq!(no_fault.status.code(), Some(ENDED_WELL));
+}
+
+/// A class has what was asked for, below the guard and the page at the top; and there is no class for more than the largest has.
+#[test]
+fn classes_have_what_was_asked_for() {
+    for bytes in [0, 1, 40_000, 48 * 1024, 200_000, 256 * 1024, 1 << 20, 5 << 20, 8 << 20, Class::most()] {
+        let class = Class::with(bytes).unwrap();
+        assert!(class.size() - guard_size() >= bytes + 4096, "{bytes}: {class:?}");
+        let smaller = Class::ALL[..class.index()].iter().map(|class| class.size());
+        assert!(smaller.clone().all(|size| size < bytes + guard_size() + 4096), "{bytes}: {class:?}");
+    }
+    assert_eq!(Class::with(Class::most() + 1), None);
+    assert_eq!(Class::with(usize::MAX), None);
+}
+
+/// T3, and the way back from an address, for the slots of all classes.
+#[test]
+fn slots_of_all_classes_know_their_size() {
+    let slots = Class::ALL.map(|class| acquire(class).unwrap());
+    for (class, slot) in Class::ALL.into_iter().zip(slots) {
+        assert_eq!((slot.base().addr() % class.size(), slot.size()), (0, class.size()));
+        for address in [slot.base(), slot.guard_end(), slot.top().wrapping_sub(1)] {
+            assert_eq!(slot_of(address.addr()), Some(slot));
+        }
+        byte(slot.top().wrapping_sub(1)).store(1, Relaxed);
+        assert_eq!(touched(slot), page_size());
+        byte(slot.guard_end()).store(1, Relaxed);
+        assert_eq!(touched(slot), slot.top().addr() - slot.guard_end().addr());
+        // SAFETY: acquired above, and nothing runs on it.
+        unsafe { super::release(slot) };
+    }
 }

@@ -219,5 +219,5 @@ impl Drop for Alarm {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -5,12 +5,13 @@
 use super::{After, Worker, current, current_task};
 use crate::{
     header::{Spawn, TaskRef, discard},
-    stack,
+    stack::{self, Class},
     stackless::Run,
+    sync::{MutexGuard, atomic::Ordering::*},
 };
 use std::{
     collections::VecDeque,
-    sync::{Arc, MutexGuard, PoisonError, atomic::Ordering::*},
+    sync::{Arc, PoisonError},
 };
 
 /// How many futures a carrier polls before it lets the green threads go.
@@ -71,7 +72,7 @@ impl Worker {
 
     #[cold]
     fn new_carrier(&'static self) -> Option<TaskRef> {
-        let slot = stack::acquire().ok()?;
+        let slot = stack::acquire(Class::DEFAULT).ok()?;
         // SAFETY: nothing is borrowed.
         let outcome = unsafe { TaskRef::prepare(slot, self.shared, Spawn::here(), move || self.carry()) };
         let carrier = outcome.task();
@@ -107,7 +108,7 @@ impl Worker {
         self.local.busy_carriers.set(self.local.busy_carriers.get() - 1);
     }
 
-    fn pop_future(&self) -> Option<Arc<dyn Run>> {
+    pub(crate) fn pop_future(&self) -> Option<Arc<dyn Run>> {
         if self.futures_len.load(Relaxed) == 0 {
             return None;
         }

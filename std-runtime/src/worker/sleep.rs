@@ -60,10 +60,14 @@ impl Worker {
                 .any(|other| other.free_len.load(SeqCst) > 0 && (desperate || !other.mode.is_waking()))
     }
 
+    /// W3, W4: whether there is something to do, if only to end.
+    fn last_look(&self) -> bool {
+        self.has_work(true) || (self.shared.is_ended() && self.live() == 0)
+    }
+
     /// W3.
     fn sleep(&self, until_timer: Option<Duration>) {
-        let last_look = || self.has_work(true) || (self.shared.is_ended() && self.live() == 0);
-        if !self.mode.fall_asleep(until_timer.is_some(), last_look) {
+        if !self.mode.fall_asleep(until_timer.is_some(), || self.last_look()) {
             return;
         }
         match until_timer {
@@ -96,3 +100,6 @@ impl Worker {
         }
     }
 }
+
+#[cfg(all(test, loom))]
+mod models;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::stack::tests::{ENDED_WELL, in_child, in_children, test_name};
-use crate::stack::{acquire, sanitizer};
+use crate::stack::{Class, acquire, sanitizer};
 use std::hint::black_box;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Output;
@@ -34,8 +34,8 @@ fn on_a_slot(body: fn()) -> ! {
         unsafe { mem::transmute::<*mut (), fn()>(arg)() };
         process::exit(3);
     }
-    let _neighbor = acquire().unwrap();
-    let slot = acquire().unwrap();
+    let _neighbor = acquire(Class::DEFAULT).unwrap();
+    let slot = acquire(Class::DEFAULT).unwrap();
     let mut here = ptr::null_mut();
     // SAFETY: a slot of ours; `here` is never loaded.
     unsafe {
@@ -150,7 +150,7 @@ unsafe fn asm_read(address: usize) {
 fn stray_pointer_into_a_guard_is_no_overflow() {
     let output = in_child(test_name!("stray_pointer_into_a_guard_is_no_overflow"), || {
         install(describe);
-        let slot = acquire().unwrap();
+        let slot = acquire(Class::DEFAULT).unwrap();
         // SAFETY: as above.
         unsafe { asm_read(slot.base().addr()) };
     });

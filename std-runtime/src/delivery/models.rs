@@ -1,0 +1,20 @@
+//! A call that ends against its handle.
+
+use super::*;
+use loom::thread;
+
+/// Who sees that the call has ended finds its result there. Fails if the end is Relaxed, or the look.
+#[test]
+fn delivery_finished_means_delivered() {
+    loom::model(|| {
+        let (call, mut delivery) = pack(|| 7);
+        let runs = thread::spawn(call);
+        thread::yield_now(); // the checker does not try by itself what a first look finds after the other's end
+        if delivery.is_finished() {
+            assert!(matches!(delivery.try_join(), Some(Ok(7))));
+        } else {
+            assert!(matches!(delivery.join(), Ok(7)));
+        }
+        runs.join().unwrap();
+    });
+}

@@ -1,0 +1,116 @@
+//! Queues of tasks, linked through their headers: nothing is allocated.
+
+use super::{Task, TaskRef};
+use crate::sync::{
+    atomic::{AtomicPtr, Ordering::*},
+    const_unless_loom,
+};
+use std::ptr::NonNull;
+
+/// A first-in-first-out list of tasks, linked through their headers: nothing is allocated.
+pub(crate) struct TaskList {
+    first: Option<TaskRef>,
+    last: Option<TaskRef>,
+    len: usize,
+}
+
+// SAFETY: a task in a list belongs to whoever has the list (K2).
+unsafe impl Send for TaskList {}
+
+impl TaskList {
+    pub(crate) const fn new() -> Self {
+        Self { first: None, last: None, len: 0 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn push(&mut self, task: TaskRef) {
+        task.get().next.set(None);
+        match self.last {
+            None => self.first = Some(task),
+            Some(last) => last.get().next.set(Some(task)),
+        }
+        self.last = Some(task);
+        self.len += 1;
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<TaskRef> {
+        let task = self.first?;
+        self.first = task.get().next.take();
+        if self.first.is_none() {
+            self.last = None;
+        }
+        self.len -= 1;
+        Some(task)
+    }
+
+    /// Takes the older half, rounded up.
+    pub(crate) fn take_half(&mut self) -> TaskList {
+        let mut taken = TaskList::new();
+        for _ in 0..self.len.div_ceil(2) {
+            let Some(task) = self.pop() else { break };
+            taken.push(task);
+        }
+        taken
+    }
+
+    pub(crate) fn append(&mut self, mut other: TaskList) {
+        while let Some(task) = other.pop() {
+            self.push(task);
+        }
+    }
+}
+
+/// Where other threads leave tasks that they woke: a stack that its worker empties at once.
+pub(crate) struct Inbox {
+    /// | operation | order   | pairs with | so that                                                            |
+    /// |-----------|---------|------------|--------------------------------------------------------------------|
+    /// | push      | SeqCst  | take, look | the worker sees the task's link; the sleep protocol (worker.rs)    |
+    /// | take      | AcqRel  | push       | the same                                                           |
+    /// | look      | SeqCst  | push       | the sleep protocol                                                 |
+    top: AtomicPtr<Task>,
+}
+
+impl Inbox {
+    const_unless_loom! {
+        pub(crate) fn new() -> Self {
+            Self { top: AtomicPtr::new(std::ptr::null_mut()) }
+        }
+    }
+
+    pub(crate) fn push(&self, task: TaskRef) {
+        let mut top = self.top.load(Relaxed);
+        loop {
+            task.get().next.set(NonNull::new(top).map(TaskRef));
+            match self.top.compare_exchange_weak(top, task.0.as_ptr(), SeqCst, Relaxed) {
+                Ok(_) => return,
+                Err(now) => top = now,
+            }
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.top.load(SeqCst).is_null()
+    }
+
+    /// All of them, the oldest first.
+    pub(crate) fn take(&self) -> TaskList {
+        let mut newest = NonNull::new(self.top.swap(std::ptr::null_mut(), AcqRel)).map(TaskRef);
+        let mut oldest_first = None;
+        while let Some(task) = newest {
+            newest = task.get().next.replace(oldest_first);
+            oldest_first = Some(task);
+        }
+        let mut list = TaskList::new();
+        while let Some(task) = oldest_first {
+            oldest_first = task.get().next.get();
+            list.push(task);
+        }
+        list
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models;

@@ -1,0 +1,77 @@
+//! Whether a task runs, is queued or sleeps: the transitions of its state word. The picture and the invariants are in
+//! `header.rs`, the orderings beside the word.
+
+use super::TaskRef;
+use crate::{sync::atomic::Ordering::*, worker::Worker};
+use std::task::{RawWaker, RawWakerVTable, Waker};
+
+pub(super) const FREE: u8 = 0;
+pub(super) const READY: u8 = 1;
+pub(super) const RUNNING: u8 = 2;
+pub(super) const PARKED: u8 = 3;
+pub(super) const NOTIFIED: u8 = 4;
+
+impl TaskRef {
+    /// Takes the task out of its rest: it runs now, on the calling worker, where it stays from the first time on.
+    pub(crate) fn resume(self, worker: &'static Worker) {
+        let task = self.get();
+        if task.worker.get().is_none() {
+            task.worker.set(Some(worker));
+        }
+        debug_assert!(task.worker.get().is_some_and(|home| std::ptr::eq(home, worker)), "a started task is bound");
+        let before = task.state.swap(RUNNING, AcqRel);
+        debug_assert!(matches!(before & !NOTIFIED, READY | PARKED));
+    }
+
+    /// Whether a wake-up came since it last ran; taken away, so that its next park is a real one.
+    pub(crate) fn take_notification(self) -> bool {
+        let state = &self.get().state;
+        state.load(Relaxed) == RUNNING | NOTIFIED && state.swap(RUNNING, AcqRel) == RUNNING | NOTIFIED
+    }
+
+    /// Its stack was left: it sleeps. False if a wake-up came first: then it is the caller's to queue.
+    pub(crate) fn park(self) -> bool {
+        self.get().state.compare_exchange(RUNNING, PARKED, AcqRel, Acquire).is_ok()
+    }
+
+    /// Its stack was left, but it wants to go on: it is the caller's to queue.
+    pub(crate) fn make_ready(self) {
+        self.get().state.swap(READY, AcqRel);
+    }
+
+    /// Leaves a wake-up. If the task was parked, it is the caller's to queue, with the worker it is bound to.
+    fn notify(self) -> Option<&'static Worker> {
+        if self.get().state.fetch_or(NOTIFIED, AcqRel) != PARKED {
+            return None;
+        }
+        // K2: parked, and nobody else took it out of PARKED. It has run, so it is bound.
+        self.get().worker.get()
+    }
+
+    pub(crate) fn wake(self) {
+        if let Some(worker) = self.notify() {
+            worker.enqueue_woken(self);
+        }
+    }
+
+    /// A waker for this task: a plain pointer, free to clone and to drop.
+    pub(crate) fn waker(self) -> Waker {
+        // SAFETY: the functions below keep the waker's contract; the pointer is valid for ever (K1).
+        unsafe { Waker::from_raw(RawWaker::new(self.as_raw(), &WAKER)) }
+    }
+
+    /// Whether there is a live task in the slot. For reports.
+    pub(crate) fn is_alive(self) -> bool {
+        self.get().state.load(Acquire) & !NOTIFIED != FREE
+    }
+}
+
+static WAKER: RawWakerVTable = RawWakerVTable::new(
+    |task| RawWaker::new(task, &WAKER),
+    |task| TaskRef::from_raw(task.cast_mut()).wake(),
+    |task| TaskRef::from_raw(task.cast_mut()).wake(),
+    |_| {},
+);
+
+#[cfg(all(test, loom))]
+mod models;

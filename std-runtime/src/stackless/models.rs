@@ -1,0 +1,147 @@
+//! A future that is polled against those who wake it, cancel it and wait for it.
+
+use super::*;
+use crate::{
+    header::models,
+    runtime::models as runtimes,
+    worker::{self, Worker},
+};
+use loom::thread;
+use std::future::poll_fn;
+
+/// What carriers do, one after the other, until `done` says so: F1 is in the checker's cell around the future.
+fn carry(worker: &Worker, carrier: TaskRef, done: impl Fn() -> bool) {
+    while !done() {
+        match worker.pop_future() {
+            Some(future) => future.run(carrier),
+            None => thread::yield_now(),
+        }
+    }
+}
+
+type Handle = Arc<dyn Joined<()>>;
+
+/// A runtime of one worker, whose carriers the model's threads are, and a future that waits for `count` wake-ups.
+fn model(count: usize, wakers: usize, cancel: bool) {
+    loom::model(move || {
+        let shared = runtimes::shared(1);
+        let worker = &shared.workers()[0];
+        let carriers = [models::task(), models::task()];
+        // Relaxed: the poll sees it by F2, or not at all.
+        let came: Arc<[AtomicBool; 2]> = Arc::default();
+        let waker: Arc<std::sync::Mutex<Option<Waker>>> = Arc::default();
+        let future = {
+            let (came, waker) = (came.clone(), waker.clone());
+            poll_fn(move |cx| {
+                *waker.lock().unwrap() = Some(cx.waker().clone());
+                match came.iter().filter(|came| came.load(Relaxed)).count() >= count {
+                    true => Poll::Ready(()),
+                    false => Poll::Pending,
+                }
+            })
+        };
+        let handle: Handle = spawn(shared, Spawn::here(), future);
+        // The first poll is before the others begin: there is a waker then.
+        worker.pop_future().expect("a new future is queued").run(carriers[0]);
+        let waker = waker.lock().unwrap().take().expect("a poll that waits");
+        let threads: Vec<_> = (0..wakers)
+            .map(|i| {
+                let (came, waker) = (came.clone(), waker.clone());
+                thread::spawn(move || {
+                    came[i].store(true, Relaxed);
+                    waker.wake();
+                })
+            })
+            .collect();
+        drop(waker);
+        let cancels = cancel.then(|| {
+            let handle = handle.clone();
+            thread::spawn(move || handle.cancel())
+        });
+        carry(worker, carriers[1], || handle.has_ended());
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        if let Some(cancels) = cancels {
+            cancels.join().unwrap();
+        }
+        match handle.take() {
+            Some(Ending::Value(())) => assert!(came[..count.min(wakers)].iter().all(|came| came.load(Relaxed))),
+            Some(Ending::Cancelled) => assert!(cancel),
+            _ => panic!("a future ends with its value, or cancelled"),
+        }
+        // Whatever woke it last has queued an ended one at most, which is as if it were not there.
+        while let Some(future) = worker.pop_future() {
+            future.run(carriers[0]);
+        }
+        drop(handle);
+        // SAFETY: the other threads have ended.
+        unsafe {
+            carriers.into_iter().for_each(|carrier| models::free(carrier));
+            runtimes::free(shared);
+        }
+    });
+}
+
+/// A future is woken while it is polled, or before, or after: it is polled again.
+#[test]
+fn future_loses_no_wake_up() {
+    model(1, 1, false);
+}
+
+/// Two wake it: it is in one queue once, and a poll sees what both did.
+#[test]
+fn future_is_queued_once() {
+    model(2, 2, false);
+}
+
+/// One wakes it, one cancels it: it ends by one of the two.
+#[test]
+fn future_ends_when_cancelled() {
+    model(2, 1, true);
+}
+
+/// A poll waits in a blocking call while the future is cancelled: the call ends. Fails if the request or the carrier is looked for
+/// before the other is told (the fences of the model stand for the total order of the four SeqCst accesses).
+#[test]
+fn future_is_cancelled_inside_a_poll() {
+    loom::model(|| {
+        let shared = runtimes::shared(1);
+        let worker = &shared.workers()[0];
+        let carrier = models::task();
+        carrier.resume(worker);
+        let call = poll_fn(move |_| {
+            // As `hooks::wait`.
+            while !carrier.get().must_unwind() {
+                if carrier.take_notification() {
+                    continue;
+                }
+                if carrier.park() {
+                    while worker::models::woken(worker).is_none() {
+                        thread::yield_now();
+                    }
+                } else {
+                    carrier.make_ready();
+                }
+                carrier.resume(worker);
+            }
+            Poll::Ready(())
+        });
+        let handle: Handle = spawn(shared, Spawn::here(), call);
+        let cancels = {
+            let handle = handle.clone();
+            thread::spawn(move || handle.cancel())
+        };
+        worker.pop_future().expect("a new future is queued").run(carrier);
+        assert!(matches!(handle.take(), Some(Ending::Value(()) | Ending::Cancelled)));
+        cancels.join().unwrap();
+        while let Some(future) = worker.pop_future() {
+            future.run(carrier);
+        }
+        while worker::models::woken(worker).is_some() {}
+        drop(handle);
+        // SAFETY: the other thread has ended.
+        unsafe {
+            models::free(carrier);
+            runtimes::free(shared);
+        }
+    });
+}

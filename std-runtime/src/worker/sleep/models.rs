@@ -1,0 +1,84 @@
+//! The end of a worker against those who give it tasks, and those who take them away: W4.
+
+use super::*;
+use crate::{
+    header::models::{free, task},
+    runtime::models,
+    sync::atomic::AtomicUsize,
+};
+use loom::thread;
+use std::sync::Arc;
+
+impl Worker {
+    /// What `main` does with its free list, to the end. How many tasks it has run.
+    fn serve(&self) -> usize {
+        let mut ran = 0;
+        loop {
+            while self.pop_free().is_some() {
+                self.live.fetch_sub(1, Relaxed);
+                ran += 1;
+            }
+            if self.shared.is_ended() && self.close() {
+                return ran;
+            }
+            if self.mode.fall_asleep(false, || self.last_look()) {
+                while self.mode.is_asleep() {
+                    thread::yield_now();
+                }
+                self.mode.awake();
+            }
+        }
+    }
+}
+
+/// A task is placed while its runtime ends, and the worker with it: either the worker runs it, or it is given back. Fails if `place`
+/// does not look whether the list is closed, or `close` does not look at the tasks, or not under the lock.
+#[test]
+fn end_leaves_no_task_in_a_closed_list() {
+    loom::model(|| {
+        let shared = models::shared(1);
+        let worker = &shared.workers()[0];
+        let task = task();
+        let places = thread::spawn(move || worker.place(task).is_ok());
+        let ends = thread::spawn(move || shared.end());
+        let ran = worker.serve();
+        assert_eq!(ran, usize::from(places.join().unwrap()));
+        ends.join().unwrap();
+        // SAFETY: the other threads have ended.
+        unsafe {
+            free(task);
+            models::free(shared);
+        }
+    });
+}
+
+/// A thief takes the last task of a worker whose runtime has ended: the worker ends, and does not sleep for ever over a task that
+/// it has no more. Fails if `give_half` shortens the list before it counts down, or either end of `free_len` is Relaxed.
+#[test]
+fn end_is_seen_behind_a_thief() {
+    loom::model(|| {
+        let shared = models::shared(1);
+        let worker = &shared.workers()[0];
+        let task = task();
+        assert!(worker.place(task).is_ok());
+        let stolen = Arc::new(AtomicUsize::new(0));
+        let thief = {
+            let stolen = stolen.clone();
+            thread::spawn(move || {
+                if let Some(mut tasks) = worker.give_half(true) {
+                    assert!(tasks.pop() == Some(task) && tasks.len() == 0);
+                    stolen.fetch_add(1, Relaxed);
+                }
+            })
+        };
+        shared.end();
+        let ran = worker.serve();
+        thief.join().unwrap();
+        assert_eq!(ran + stolen.load(Relaxed), 1);
+        // SAFETY: the other threads have ended.
+        unsafe {
+            free(task);
+            models::free(shared);
+        }
+    });
+}
