@@ -25,7 +25,7 @@ use greenlight::{
 use std::{
     any::Any,
     collections::HashSet,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::*},
@@ -137,6 +137,30 @@ fn a_panic_ends_the_context_at_once_and_comes_at_wait() {
     assert_eq!(payload.downcast_ref(), Some(&"the first"));
     assert_eq!(told.load(SeqCst), 1, "wait waits for all");
     assert_eq!(group.context().cause().unwrap().to_string(), "a task of the group panicked");
+    group.wait();
+}
+
+#[test]
+fn what_later_panics_carry_is_dropped() {
+    struct Payload(Arc<AtomicUsize>, bool);
+    impl Drop for Payload {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, SeqCst);
+            assert!(!self.1, "the drop panics too");
+        }
+    }
+    let drops = Arc::new(AtomicUsize::new(0));
+    let group = Group::collect_all(&background());
+    group.go(|| resume_unwind(Box::new("the first")));
+    while group.context().err().is_none() {
+        thread::yield_now();
+    }
+    for fails in [false, true] {
+        let payload = Payload(drops.clone(), fails);
+        group.go(move || resume_unwind(Box::new(payload)));
+    }
+    assert_eq!(panic_of(|| group.wait()).downcast_ref(), Some(&"the first"));
+    assert_eq!(drops.load(SeqCst), 2);
     group.wait();
 }
 
