@@ -140,15 +140,31 @@ fn a_panic_ends_the_context_at_once_and_comes_at_wait() {
     group.wait();
 }
 
+/// Counts its drops, and fails in them if it is told to.
+struct Payload(Arc<AtomicUsize>, bool);
+
+impl Drop for Payload {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, SeqCst);
+        assert!(!self.1, "the drop panics too");
+    }
+}
+
+#[test]
+fn what_later_panics_of_a_parallel_loop_carry_is_dropped() {
+    everywhere(|| {
+        let (drops, both) = (Arc::new(AtomicUsize::new(0)), greenlight::Barrier::new(2));
+        let fails = |_| {
+            both.wait();
+            resume_unwind(Box::new(Payload(drops.clone(), false)))
+        };
+        drop(panic_of(|| Parallel::new().tasks(2).chunk(1).for_each(0..2, fails)));
+        assert_eq!(drops.load(SeqCst), 2);
+    });
+}
+
 #[test]
 fn what_later_panics_carry_is_dropped() {
-    struct Payload(Arc<AtomicUsize>, bool);
-    impl Drop for Payload {
-        fn drop(&mut self) {
-            self.0.fetch_add(1, SeqCst);
-            assert!(!self.1, "the drop panics too");
-        }
-    }
     let drops = Arc::new(AtomicUsize::new(0));
     let group = Group::collect_all(&background());
     group.go(|| resume_unwind(Box::new("the first")));
