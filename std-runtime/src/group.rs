@@ -14,13 +14,15 @@ mod policy;
 mod pool;
 mod single_flight;
 
-use crate::context::{Cancel, Context};
+use crate::{
+    context::{Cancel, Context},
+    header::discard,
+};
 use greenlight_core::{Mutex, Waitable, Waiting, park::Why};
 use std::{
     any::Any,
     fmt,
     future::Future,
-    mem,
     panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
     pin::Pin,
     sync::Arc,
@@ -312,10 +314,16 @@ impl<P: Policy> Shared<P> {
 
     /// Takes the panic of a task, of the policy, or of a result's drop.
     fn panicked(&self, payload: Box<dyn Any + Send>) {
-        match &mut self.results.lock().panic {
-            first @ None => *first = Some(payload),
-            Some(_) => mem::forget(payload), // its drop may panic as well
-        }
+        let mut results = self.results.lock();
+        let unwanted = match &mut results.panic {
+            first @ None => {
+                *first = Some(payload);
+                None
+            }
+            Some(_) => Some(payload),
+        };
+        drop(results);
+        discard(|| drop(unwanted)); // code of the program's, without the lock
         self.cancel.cancel_with("a task of the group panicked");
     }
 
@@ -328,7 +336,7 @@ impl<P: Policy> Shared<P> {
         };
         if let Some(payload) = panic {
             // Not by the unwinding: what panics there ends the process.
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(outcome))).map_err(mem::forget);
+            discard(|| drop(outcome));
             resume_unwind(payload);
         }
         outcome

@@ -157,7 +157,12 @@ pub(crate) struct Spawn {
 impl Spawn {
     #[track_caller]
     pub(crate) fn here() -> Self {
-        Self { site: Location::caller(), name: None, near: false, stack: Class::DEFAULT, scope: None }
+        Self::at(Location::caller())
+    }
+
+    /// Started by a closure, which does not know its caller's line.
+    pub(crate) fn at(site: &'static Location<'static>) -> Self {
+        Self { site, name: None, near: false, stack: Class::DEFAULT, scope: None }
     }
 }
 

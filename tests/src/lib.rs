@@ -7,6 +7,8 @@ use greenlight::{
 pub mod conservation;
 pub mod linearizability;
 pub mod promises;
+#[cfg(doctest)]
+mod refused;
 
 use std::collections::HashMap;
 use std::ffi::OsStr;

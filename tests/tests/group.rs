@@ -25,7 +25,7 @@ use greenlight::{
 use std::{
     any::Any,
     collections::HashSet,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::*},
@@ -137,6 +137,46 @@ fn a_panic_ends_the_context_at_once_and_comes_at_wait() {
     assert_eq!(payload.downcast_ref(), Some(&"the first"));
     assert_eq!(told.load(SeqCst), 1, "wait waits for all");
     assert_eq!(group.context().cause().unwrap().to_string(), "a task of the group panicked");
+    group.wait();
+}
+
+/// Counts its drops, and fails in them if it is told to.
+struct Payload(Arc<AtomicUsize>, bool);
+
+impl Drop for Payload {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, SeqCst);
+        assert!(!self.1, "the drop panics too");
+    }
+}
+
+#[test]
+fn what_later_panics_of_a_parallel_loop_carry_is_dropped() {
+    everywhere(|| {
+        let (drops, both) = (Arc::new(AtomicUsize::new(0)), greenlight::Barrier::new(2));
+        let fails = |_| {
+            both.wait();
+            resume_unwind(Box::new(Payload(drops.clone(), false)))
+        };
+        drop(panic_of(|| Parallel::new().tasks(2).chunk(1).for_each(0..2, fails)));
+        assert_eq!(drops.load(SeqCst), 2);
+    });
+}
+
+#[test]
+fn what_later_panics_carry_is_dropped() {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let group = Group::collect_all(&background());
+    group.go(|| resume_unwind(Box::new("the first")));
+    while group.context().err().is_none() {
+        thread::yield_now();
+    }
+    for fails in [false, true] {
+        let payload = Payload(drops.clone(), fails);
+        group.go(move || resume_unwind(Box::new(payload)));
+    }
+    assert_eq!(panic_of(|| group.wait()).downcast_ref(), Some(&"the first"));
+    assert_eq!(drops.load(SeqCst), 2);
     group.wait();
 }
 

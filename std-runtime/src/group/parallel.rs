@@ -12,7 +12,10 @@
 //!
 //! Who is quick takes more: all take batches from one iterator behind a lock.
 
-use crate::runtime;
+use crate::{
+    header::{Spawn, discard},
+    runtime,
+};
 use greenlight_core::{Mutex, SpinMutex, Waitable, park::Why};
 use std::{
     any::Any,
@@ -251,10 +254,16 @@ impl Errand {
 impl Gate {
     fn keep(&self, payload: Box<dyn Any + Send>) {
         self.stop.store(true, Relaxed);
-        match &mut *self.panic.lock() {
-            first @ None => *first = Some(payload),
-            Some(_) => mem::forget(payload), // its drop may panic as well
-        }
+        let mut panic = self.panic.lock();
+        let unwanted = match &mut *panic {
+            first @ None => {
+                *first = Some(payload);
+                None
+            }
+            Some(_) => Some(payload),
+        };
+        drop(panic);
+        discard(|| drop(unwanted)); // code of the program's, without the lock
     }
 }
 
@@ -275,7 +284,8 @@ fn together(tasks: usize, work: &Work<'_>) {
         for _ in 0..helpers {
             let errand = Errand { gate: gate.clone(), work: erased };
             // Without the memory for more, with fewer.
-            if catch_unwind(AssertUnwindSafe(|| drop(crate::go(move || errand.run())))).is_err() {
+            let start = || drop(runtime::here().spawn(Spawn::at(why.site), move || errand.run()));
+            if catch_unwind(AssertUnwindSafe(start)).is_err() {
                 break;
             }
         }

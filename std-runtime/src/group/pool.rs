@@ -3,7 +3,8 @@
 use crate::{
     JoinHandle,
     delivery::{self, Call, Delivery},
-    go,
+    header::Spawn,
+    runtime,
 };
 use greenlight_core::{
     channel::{SendFuture, Sender, TrySendError, bounded},
@@ -12,6 +13,7 @@ use greenlight_core::{
 use std::{
     fmt,
     future::Future,
+    panic::Location,
     pin::Pin,
     task::{Context, Poll},
     thread,
@@ -49,10 +51,11 @@ impl Pool {
     pub fn new(workers: usize, queue: usize) -> Self {
         assert!(workers > 0, "a pool needs at least one worker");
         let (queue, jobs) = bounded::<Call>(queue);
+        let site = Location::caller();
         let worker = |_| {
             let jobs = jobs.clone();
             // A job does not unwind: its panic goes to its handle.
-            go(move || jobs.iter().for_each(|job| job()))
+            runtime::here().spawn(Spawn::at(site), move || jobs.iter().for_each(|job| job()))
         };
         Self { queue, workers: (0..workers).map(worker).collect() }
     }

@@ -110,6 +110,7 @@ impl<K: Hash + Eq + Clone, V: Clone> SingleFlight<K, V> {
     /// # Panics
     ///
     /// If there is no memory for another stack. A panic of `f` is reported by the hook, and the flight's wait panics.
+    #[track_caller]
     pub fn start(&self, key: K, f: impl FnOnce() -> V + Send + 'static) -> Flight<V>
     where
         K: Send + 'static,
