@@ -88,6 +88,8 @@ mod stack;
 
 mod worker;
 
+mod monitor;
+
 mod arch;
 
 mod hooks;

@@ -23,13 +23,15 @@ mod carriers;
 mod mode;
 mod sleep;
 mod timers;
+mod watched;
 
 pub(crate) use mode::WAKES;
 
-use self::{carriers::Futures, mode::Mode, timers::Timers};
+use self::{carriers::Futures, mode::Mode, timers::Timers, watched::Watched};
 use crate::{
     arch,
     header::{Inbox, TaskList, TaskRef},
+    monitor,
     runtime::Shared,
     stack::sanitizer,
 };
@@ -66,6 +68,7 @@ pub(crate) struct Worker {
     /// Whether the thread has ended, so that it sleeps for good (SeqCst: deadlock detection counts threads).
     pub(crate) ended: AtomicBool,
     pub(crate) thread: OnceLock<Thread>,
+    pub(crate) watched: Watched,
     local: Local,
 }
 
@@ -76,14 +79,12 @@ struct Free {
 
 /// W1.
 struct Local {
-    current: Cell<Option<TaskRef>>,
     base: Cell<*mut u8>,
     /// The bounds of the thread's own stack, as the address sanitizer tells them.
     base_bounds: Cell<(*const u8, usize)>,
     after: Cell<After>,
     next: Cell<Option<TaskRef>>,
     next_in_a_row: Cell<u32>,
-    picks: Cell<u32>,
     ready: RefCell<TaskList>,
     /// Carriers that have nothing to poll. They are READY, so no waker queues them; `pick` does.
     idle_carriers: RefCell<Vec<TaskRef>>,
@@ -122,7 +123,7 @@ pub(crate) fn current() -> Option<&'static Worker> {
 
 /// The green thread that runs this code.
 pub(crate) fn current_task() -> Option<TaskRef> {
-    current()?.local.current.get()
+    current()?.watched.task()
 }
 
 impl Worker {
@@ -139,14 +140,13 @@ impl Worker {
             live: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
             thread: OnceLock::new(),
+            watched: Watched::new(),
             local: Local {
-                current: Cell::new(None),
                 base: Cell::new(std::ptr::null_mut()),
                 base_bounds: Cell::new((std::ptr::null(), 0)),
                 after: Cell::new(After::Nothing),
                 next: Cell::new(None),
                 next_in_a_row: Cell::new(0),
-                picks: Cell::new(0),
                 ready: RefCell::new(TaskList::new()),
                 idle_carriers: RefCell::new(Vec::new()),
                 busy_carriers: Cell::new(0),
@@ -170,6 +170,11 @@ impl Worker {
     /// Asleep until somebody wakes it.
     pub(crate) fn is_asleep(&self) -> bool {
         self.mode.is_asleep()
+    }
+
+    /// Whether its thread sleeps, or has ended.
+    pub(crate) fn rests(&self) -> bool {
+        self.mode.rests() || self.ended.load(SeqCst)
     }
 
     /// Puts a task that has not started here. Gives it back if this worker has ended.
@@ -227,6 +232,7 @@ impl Worker {
         let _ = self.thread.set(std::thread::current());
         loop {
             if let Some(task) = self.pick() {
+                monitor::watch();
                 self.leave(None, After::Nothing, Some(task));
             } else if !self.find_work() {
                 break;
@@ -241,14 +247,10 @@ impl Worker {
 
     fn pick(&'static self) -> Option<TaskRef> {
         let local = &self.local;
-        let picks = local.picks.get().wrapping_add(1);
-        local.picks.set(picks);
-        if picks.is_multiple_of(LOOK_AROUND) {
-            self.take_inbox();
-            local.timers.fire();
-            if let Some(task) = self.pick_carrier().or_else(|| self.pop_free()) {
-                return Some(task);
-            }
+        if self.watched.count_pick().is_multiple_of(LOOK_AROUND)
+            && let Some(task) = self.look_around()
+        {
+            return Some(task);
         }
         if let Some(task) = local.next.take() {
             let row = local.next_in_a_row.get() + 1;
@@ -268,6 +270,13 @@ impl Worker {
         }
         let ready = local.ready.borrow_mut().pop();
         ready.or_else(|| self.pop_free()).or_else(|| self.pick_carrier()).or_else(|| self.steal(false))
+    }
+
+    /// Takes up what comes from outside, and what has waited behind those who are ready.
+    fn look_around(&'static self) -> Option<TaskRef> {
+        self.take_inbox();
+        self.local.timers.fire();
+        self.pick_carrier().or_else(|| self.pop_free())
     }
 
     fn take_inbox(&self) {
@@ -319,7 +328,7 @@ impl Worker {
             }
             None => local.base.get(),
         };
-        local.current.set(to);
+        self.watched.runs(to);
         let mut fake = std::ptr::null_mut();
         let (bottom, size) = to.map_or(local.base_bounds.get(), TaskRef::stack_bounds);
         // SAFETY: `load` is a fresh or parked stack that nobody else resumes (A1): it was in one of our queues (K2), or is
@@ -383,6 +392,19 @@ impl Worker {
         if let Some(other) = self.pick() {
             self.leave(Some(task), After::Yield(task), Some(other));
         }
+    }
+
+    /// The running task was asked to let the others go first: all of them, those too that have not started.
+    #[cold]
+    pub(crate) fn give_way(&'static self, task: TaskRef) {
+        self.watched.count_pick();
+        // As for a park inside a poll: other futures go to another carrier.
+        let carries = u32::from(task.get().future().is_some());
+        self.local.busy_carriers.set(self.local.busy_carriers.get() - carries);
+        if let Some(other) = self.look_around().or_else(|| self.pick()) {
+            self.leave(Some(task), After::Yield(task), Some(other));
+        }
+        self.local.busy_carriers.set(self.local.busy_carriers.get() + carries);
     }
 
     pub(crate) fn set_timer(&self, tick: Tick, task: TaskRef) {

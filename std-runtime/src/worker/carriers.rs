@@ -91,7 +91,9 @@ impl Worker {
                 // Its last share may go there, and with it the future, whose drop may panic.
                 discard(|| future.run(me));
                 polls += 1;
-                if polls % POLLS_IN_A_ROW == 0 {
+                if self.watched.is_asked() {
+                    self.give_way(me);
+                } else if polls % POLLS_IN_A_ROW == 0 {
                     self.yield_now(me);
                 }
             } else if self.local.closing.get() {
