@@ -16,8 +16,10 @@
 //! * W1  Fields in the `Local` part are touched by this worker's thread alone, and no borrow of them lives across a switch.
 //! * W2  Bound tasks are resumed by their own worker only, so a task sees one OS thread all its life.
 //! * W3  No work is left with a sleeping worker: `worker/mode.rs`.
-//! * W4  A worker's thread ends when its runtime has ended and no live task is bound to it; its free list is closed first,
-//!   under the list's lock, so that no task is put where nobody looks.
+//! * W4  A worker's thread ends when its runtime has ended, or when it is a spare one that nobody has needed for a while, and no live
+//!   task is bound to it; its free list is closed first, under the list's lock, so that no task is put where nobody looks.
+//! * W5  Which workers take up new work is the monitor's decision: none that is stuck, until it switches; a spare one only while it is
+//!   engaged. Whatever else is put with a worker, it runs.
 
 mod carriers;
 mod mode;
@@ -40,7 +42,7 @@ use std::{
     cell::{Cell, RefCell},
     ffi::c_void,
     sync::{
-        Mutex, OnceLock,
+        Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering::*},
     },
     thread::Thread,
@@ -67,7 +69,8 @@ pub(crate) struct Worker {
     live: AtomicUsize,
     /// Whether the thread has ended, so that it sleeps for good (SeqCst: deadlock detection counts threads).
     pub(crate) ended: AtomicBool,
-    pub(crate) thread: OnceLock<Thread>,
+    /// None before it runs. A spare worker has one after the other.
+    thread: Mutex<Option<Thread>>,
     pub(crate) watched: Watched,
     local: Local,
 }
@@ -91,6 +94,8 @@ struct Local {
     /// Carriers at work that do not wait inside a poll.
     busy_carriers: Cell<u32>,
     closing: Cell<bool>,
+    /// A spare worker that has slept for long enough: W4.
+    retires: Cell<bool>,
     timers: Timers,
 }
 
@@ -139,8 +144,8 @@ impl Worker {
             mode: Mode::new(),
             live: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
-            thread: OnceLock::new(),
-            watched: Watched::new(),
+            thread: Mutex::new(None),
+            watched: Watched::new(true),
             local: Local {
                 base: Cell::new(std::ptr::null_mut()),
                 base_bounds: Cell::new((std::ptr::null(), 0)),
@@ -151,9 +156,18 @@ impl Worker {
                 idle_carriers: RefCell::new(Vec::new()),
                 busy_carriers: Cell::new(0),
                 closing: Cell::new(false),
+                retires: Cell::new(false),
                 timers: Timers::new(),
             },
         }
+    }
+
+    /// One that does not run, and takes nothing before it does.
+    pub(crate) fn new_spare(index: usize, shared: &'static Shared) -> Self {
+        let spare = Self { watched: Watched::new(false), ended: AtomicBool::new(true), ..Self::new(index, shared) };
+        spare.free.lock().closed = true;
+        spare.futures().closed = true;
+        spare
     }
 
     // ---- from any thread ------------------------------------------------------------------------------------------
@@ -165,6 +179,16 @@ impl Worker {
     /// Whether it would take a new task up at once.
     pub(crate) fn is_idle(&self) -> bool {
         self.mode.is_idle()
+    }
+
+    /// Whether new work should go there (W5).
+    pub(crate) fn is_open(&self) -> bool {
+        self.watched.is_engaged() && !self.watched.is_asked()
+    }
+
+    /// Whether there is something here that another worker could do as well.
+    pub(crate) fn has_free_work(&self) -> bool {
+        self.free_len.load(Relaxed) > 0 || self.futures_len.load(Relaxed) > 0
     }
 
     /// Asleep until somebody wakes it.
@@ -229,9 +253,12 @@ impl Worker {
     /// The thread's whole life.
     pub(crate) fn main(&'static self) {
         CURRENT.with(|current| current.set(Some(self)));
-        let _ = self.thread.set(std::thread::current());
+        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(std::thread::current());
+        self.watched.begins();
+        self.open();
         loop {
             if let Some(task) = self.pick() {
+                self.local.retires.set(false);
                 monitor::watch();
                 self.leave(None, After::Nothing, Some(task));
             } else if !self.find_work() {
@@ -242,6 +269,7 @@ impl Worker {
         while let Some(carrier) = self.take_idle_carrier() {
             self.leave(None, After::Nothing, Some(carrier));
         }
+        self.local.closing.set(false);
         self.ended.store(true, SeqCst);
     }
 
@@ -294,9 +322,10 @@ impl Worker {
     }
 
     fn steal(&self, desperate: bool) -> Option<TaskRef> {
-        let workers = self.shared.workers();
-        let others = (1..workers.len()).map(|i| &workers[(self.index + i) % workers.len()]);
-        let mut taken = others.filter_map(|other| other.give_half(desperate)).next()?;
+        if !self.watched.is_engaged() {
+            return None;
+        }
+        let mut taken = self.shared.others(self.index).find_map(|other| other.give_half(desperate))?;
         let first = taken.pop();
         self.live.fetch_add(taken.len() + usize::from(first.is_some()), Relaxed);
         if taken.len() > 0 {
@@ -306,6 +335,11 @@ impl Worker {
             self.free_len.store(free.list.len(), SeqCst);
         }
         first
+    }
+
+    fn open(&self) {
+        self.free.lock().closed = false;
+        self.futures().closed = false;
     }
 
     /// W4: no more tasks here, if there is none.

@@ -242,3 +242,119 @@ fn the_monitor_rests_while_nobody_works() {
         }
     }
 }
+
+/// The threads of a runtime of that name.
+fn threads_of(runtime: &str) -> usize {
+    let tasks = fs::read_dir("/proc/self/task").unwrap();
+    let names = tasks.filter_map(Result::ok).filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
+    names.filter(|name| name.trim().strip_prefix(runtime).is_some_and(|rest| rest.starts_with('-'))).count()
+}
+
+/// Blocks its OS thread until it is over, and calls nothing of ours.
+fn block(over: &AtomicBool) {
+    while !over.load(Relaxed) {
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Computes until it is over, and calls nothing of ours.
+fn compute(over: &AtomicBool) {
+    while !over.load(Relaxed) {
+        std::hint::spin_loop();
+    }
+}
+
+/// All workers are stuck, in calls that block or in loops: a future ticks on, green threads that have not started start.
+#[test]
+fn spare_workers_go_on_with_what_is_free() {
+    for stick in [block, compute] {
+        let runtime = Runtime::builder().workers(2).build().unwrap();
+        let over = Arc::new(AtomicBool::new(false));
+        let stuck = [(); 2].map(|()| {
+            let over = over.clone();
+            runtime.go(move || stick(&over))
+        });
+        let ticker = runtime.go_async(async {
+            for _ in 0..TICKS {
+                sleep_async(Duration::from_millis(1)).await;
+            }
+        });
+        let late = runtime.go(|| sleep(Duration::from_millis(1)));
+        ticker.join().unwrap();
+        late.join().unwrap();
+        over.store(true, Relaxed);
+        stuck.into_iter().for_each(|task| task.join().unwrap());
+    }
+}
+
+/// As many spare workers as are needed, if there may be so many; what they have started stays with them; and they go.
+#[test]
+fn spare_workers_come_stay_and_go() {
+    const SPARE: usize = 3;
+    let runtime = Runtime::builder().workers(1).spare_workers(SPARE).name("spared").build().unwrap();
+    for _ in 0..2 {
+        // All block at once, so each on a thread of its own.
+        let met = Arc::new(std::sync::Barrier::new(1 + SPARE + 1));
+        let over = Arc::new(AtomicBool::new(false));
+        let blocked: Vec<_> = (0..1 + SPARE)
+            .map(|_| {
+                let (met, over) = (met.clone(), over.clone());
+                runtime.go(move || {
+                    let thread = thread::current().id();
+                    met.wait();
+                    block(&over);
+                    for _ in 0..TICKS {
+                        sleep(Duration::from_millis(1));
+                        assert_eq!(thread::current().id(), thread);
+                    }
+                    thread
+                })
+            })
+            .collect();
+        met.wait();
+        over.store(true, Relaxed);
+        let threads: std::collections::HashSet<_> = blocked.into_iter().map(|task| task.join().unwrap()).collect();
+        assert_eq!(threads.len(), 1 + SPARE);
+        while threads_of("spared") > 1 {
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// There are never more threads than were asked for, however many tasks block.
+#[test]
+fn spare_workers_are_bounded() {
+    let runtime = Runtime::builder().workers(1).spare_workers(2).name("bound").build().unwrap();
+    let tasks: Vec<_> = (0..40).map(|_| runtime.go(|| thread::sleep(Duration::from_millis(12)))).collect();
+    while !tasks.iter().all(|task| task.is_finished()) {
+        assert!(threads_of("bound") <= 3);
+        thread::sleep(Duration::from_millis(1));
+    }
+    let alone = Runtime::builder().workers(1).spare_workers(0).name("alone").build().unwrap();
+    let tasks: Vec<_> = (0..5).map(|_| alone.go(|| thread::sleep(Duration::from_millis(12)))).collect();
+    while !tasks.iter().all(|task| task.is_finished()) {
+        assert!(threads_of("alone") <= 1);
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The end of a runtime is that of its spare workers, too.
+#[test]
+fn spare_workers_end_with_their_runtime() {
+    let runtime = Runtime::builder().workers(1).name("ends").build().unwrap();
+    let over = Arc::new(AtomicBool::new(false));
+    let blocked = [(); 3].map(|()| {
+        let over = over.clone();
+        runtime.go(move || block(&over))
+    });
+    while threads_of("ends") < 4 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    over.store(true, Relaxed);
+    let report = runtime.shutdown(Duration::MAX);
+    assert!(report.left().is_empty());
+    blocked.into_iter().for_each(|task| _ = task.join());
+    while threads_of("ends") > 0 {
+        thread::sleep(Duration::from_millis(1));
+    }
+}

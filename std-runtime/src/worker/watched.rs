@@ -12,8 +12,8 @@
 use crate::header::TaskRef;
 use greenlight_core::park::Tick;
 use std::{
-    ptr,
-    sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*},
+    fs, ptr,
+    sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering::*},
 };
 
 pub(crate) struct Watched {
@@ -23,14 +23,22 @@ pub(crate) struct Watched {
     task: AtomicPtr<()>,
     /// The pick whose task is to give way.
     asked: AtomicU32,
+    /// Whether it takes up new work: a spare worker only while it is needed. Written by the monitor only.
+    engaged: AtomicBool,
+    spare: bool,
+    /// The number of its OS thread: 0 before it runs.
+    thread: AtomicI32,
     /// The monitor's notes: the pick that it saw last, and when it saw that first.
     seen: AtomicU32,
     since: AtomicU64,
 }
 
 impl Watched {
-    pub(super) const fn new() -> Self {
+    pub(super) const fn new(engaged: bool) -> Self {
         Self {
+            engaged: AtomicBool::new(engaged),
+            spare: !engaged,
+            thread: AtomicI32::new(0),
             picks: AtomicU32::new(0),
             task: AtomicPtr::new(ptr::null_mut()),
             asked: AtomicU32::new(u32::MAX),
@@ -40,6 +48,11 @@ impl Watched {
     }
 
     // ---- on the worker's thread -----------------------------------------------------------------------------------
+
+    pub(super) fn begins(&self) {
+        // SAFETY: it only answers.
+        self.thread.store(unsafe { libc::gettid() }, Relaxed);
+    }
 
     /// The worker looks for a task: how often by now.
     pub(super) fn count_pick(&self) -> u32 {
@@ -59,6 +72,14 @@ impl Watched {
 
     // ---- from any thread ------------------------------------------------------------------------------------------
 
+    pub(crate) fn is_engaged(&self) -> bool {
+        self.engaged.load(Relaxed)
+    }
+
+    pub(crate) fn is_spare(&self) -> bool {
+        self.spare
+    }
+
     /// The task that runs: on the worker's thread for certain, elsewhere perhaps not any more.
     pub(crate) fn task(&self) -> Option<TaskRef> {
         let task = self.task.load(Relaxed);
@@ -68,13 +89,24 @@ impl Watched {
     // ---- the monitor's --------------------------------------------------------------------------------------------
 
     /// For how long the worker has not switched, at least, while it runs a task.
-    pub(crate) fn stands_since(&self, now: Tick) -> Option<Tick> {
+    pub(crate) fn stands_for(&self, now: Tick) -> Option<Tick> {
         let picks = self.picks.load(Relaxed);
         if self.seen.swap(picks, Relaxed) != picks || self.task().is_none() {
             self.since.store(now, Relaxed);
             return None;
         }
         Some(now.saturating_sub(self.since.load(Relaxed)))
+    }
+
+    pub(crate) fn engage(&self, engaged: bool) {
+        self.engaged.store(engaged, Relaxed);
+    }
+
+    /// Whether its thread has a CPU, or waits for one only: it computes. False if that cannot be found out.
+    pub(crate) fn computes(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/self/task/{}/stat", self.thread.load(Relaxed)));
+        // The state stands behind the name, which is in parentheses and may be anything.
+        stat.is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('R')))
     }
 
     /// Asks the task of the last look to give way.
