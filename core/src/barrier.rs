@@ -158,6 +158,7 @@ impl Barrier {
         deadline: Option<Tick>,
         site: &'static Location<'static>,
     ) -> Result<BarrierWaitResult, TimedOut> {
+        park::give_way();
         let arrival = match self.arrive() {
             Ok(arrival) => arrival,
             Err(leads) => return Ok(leads),

@@ -143,6 +143,7 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     #[inline]
     pub fn read(&self) -> RwLockReadGuard<'_, T> {
+        park::give_way();
         if !self.raw.enter_at_once(Access::Read) {
             self.read_contended();
         }

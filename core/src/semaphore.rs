@@ -154,6 +154,7 @@ impl Semaphore {
     #[inline]
     #[track_caller]
     pub fn acquire(&self, permits: usize) -> Result<SemaphorePermit<'_>, AcquireError> {
+        park::give_way();
         if self.take_unqueued(permits) {
             return Ok(SemaphorePermit::new(self, permits));
         }
@@ -189,6 +190,7 @@ impl Semaphore {
     /// As there, or if there is no clock: see [`park::now`].
     #[track_caller]
     pub fn acquire_timeout(&self, permits: usize, limit: Duration) -> Result<SemaphorePermit<'_>, AcquireTimeoutError> {
+        park::give_way();
         if self.take_unqueued(permits) {
             return Ok(SemaphorePermit::new(self, permits));
         }

@@ -190,6 +190,7 @@ impl WaitGroup {
     #[track_caller]
     #[inline]
     pub fn wait_as(&self, what: &'static str) {
+        park::give_way();
         if self.count() > 0 {
             self.sleep(None, Location::caller(), what);
         }
@@ -219,6 +220,7 @@ impl WaitGroup {
     /// ```
     #[track_caller]
     pub fn wait_timeout(&self, limit: Duration) -> Result<(), TimedOut> {
+        park::give_way();
         if self.count() == 0 {
             return Ok(());
         }

@@ -10,7 +10,7 @@
 //! are one step under the lock, and a change comes before or after it (S1 there).
 
 use crate::{
-    park::{Tick, Why},
+    park::{self, Tick, Why},
     queue::WaitQueue,
     sleeper::{HasSleepers, Sleeper, wake_all},
     spin::SpinMutex,
@@ -93,6 +93,7 @@ impl<S> Waitable<S> {
     ///
     /// A wait that ends early has taken nothing: what `look` takes, it takes at the end.
     pub fn wait<R>(&self, why: &Why, deadline: Option<Tick>, mut look: impl FnMut(&mut S) -> Option<R>) -> Option<R> {
+        park::give_way();
         // In a statement of its own: the lock is given back at its end.
         let at_once = self.with(&mut look);
         at_once.or_else(|| Sleeper::block(&self.lock, why, deadline, |state| look(&mut state.value)))

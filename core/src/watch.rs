@@ -183,6 +183,7 @@ impl<T> Watch<T> {
         deadline: Option<Tick>,
         site: &'static Location<'static>,
     ) -> Option<Result<(), Closed>> {
+        park::give_way();
         // In a statement of its own: the lock is given back at its end.
         let at_once = self.state.lock().look(seen);
         at_once.or_else(|| {

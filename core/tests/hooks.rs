@@ -2,8 +2,11 @@
 //! executable again, asked for that one test.
 
 use greenlight_core::{
-    Mutex, RwLock, Watch,
-    channel::{RecvTimeoutError, SendTimeoutError, StaticChannel, after, at, bounded, broadcast, oneshot, tick, watch},
+    Barrier, Mutex, Notify, RwLock, Semaphore, WaitGroup, Watch,
+    channel::{
+        RecvTimeoutError, SendTimeoutError, StaticChannel, after, at, bounded, broadcast, oneshot, tick, unbounded,
+        watch,
+    },
     park::{self, Alarms, AlreadyInstalled, Hooks, Tick, thread},
     select, select_biased,
 };
@@ -433,5 +436,109 @@ fn futures_that_wait_for_the_clock_have_one_alarm_each() {
         assert_eq!(alarms::ticks(), []);
         tx.send(()).unwrap();
         assert!(poll(&mut receiving, &first).is_ready());
+    });
+}
+
+/// Every call that may wait, and finds that it need not, lets others go first if it is asked to; a `try_` call does not, nor a
+/// send without a bound, nor what only lets go.
+#[test]
+fn calls_that_may_wait_give_way() {
+    static YIELDS: AtomicUsize = AtomicUsize::new(0);
+    static HOOKS: Hooks = Hooks::new().with_yield(|| _ = YIELDS.fetch_add(1, SeqCst));
+
+    in_a_process("calls_that_may_wait_give_way", || {
+        park::install(&HOOKS).unwrap();
+        let yields = |call: &mut dyn FnMut()| {
+            let before = YIELDS.load(SeqCst);
+            call();
+            YIELDS.load(SeqCst) - before
+        };
+        let (tx, rx) = bounded(8);
+        let (endless_tx, endless_rx) = unbounded();
+        let (broadcast_tx, mut broadcast_rx) = broadcast::channel(8);
+        let (watch_tx, mut watch_rx) = watch::channel(0);
+        let (mutex, rw_lock, semaphore, notify) = (Mutex::new(0), RwLock::new(0), Semaphore::new(1), Notify::new());
+        let (group, barrier) = (WaitGroup::new(), Barrier::new(1));
+        let long = Duration::from_secs(3600);
+        let put = |value| _ = tx.try_send(value);
+
+        let mut check = |asked: bool| {
+            park::ask_to_yield(asked);
+            let ways: &mut [(&str, &mut dyn FnMut())] = &mut [
+                ("send", &mut || tx.send(1).unwrap()),
+                ("recv", &mut || _ = rx.recv().unwrap()),
+                ("send_timeout", &mut || tx.send_timeout(1, long).unwrap()),
+                ("recv_timeout", &mut || _ = rx.recv_timeout(long).unwrap()),
+                ("recv_many", &mut || {
+                    put(1);
+                    _ = rx.recv_many(&mut Vec::new(), 1).unwrap();
+                }),
+                ("iter", &mut || {
+                    put(1);
+                    _ = rx.iter().next().unwrap();
+                }),
+                ("select", &mut || {
+                    put(1);
+                    select! { recv(rx) -> _ => {} }
+                }),
+                ("select with a time limit", &mut || {
+                    put(1);
+                    select! { recv(rx) -> _ => {}, default(long) => {} }
+                }),
+                ("recv of an unbounded channel", &mut || {
+                    endless_tx.send(1).unwrap();
+                    _ = endless_rx.recv().unwrap();
+                }),
+                ("broadcast", &mut || {
+                    broadcast_tx.send(1).unwrap();
+                    _ = broadcast_rx.recv().unwrap();
+                }),
+                ("watch", &mut || {
+                    watch_tx.send(1).unwrap();
+                    watch_rx.changed().unwrap();
+                }),
+                ("oneshot", &mut || {
+                    let (tx, rx) = oneshot::channel();
+                    tx.send(1).unwrap();
+                    _ = rx.recv().unwrap();
+                }),
+                ("lock", &mut || *mutex.lock() += 1),
+                ("lock_timeout", &mut || *mutex.lock_timeout(long).unwrap() += 1),
+                ("read", &mut || _ = *rw_lock.read()),
+                ("write", &mut || *rw_lock.write() += 1),
+                ("acquire", &mut || drop(semaphore.acquire(1).unwrap())),
+                ("acquire_timeout", &mut || drop(semaphore.acquire_timeout(1, long).unwrap())),
+                ("notify", &mut || {
+                    notify.notify_one();
+                    notify.wait();
+                }),
+                ("wait group", &mut || group.wait()),
+                ("wait group with a time limit", &mut || group.wait_timeout(long).unwrap()),
+                ("barrier", &mut || _ = barrier.wait()),
+            ];
+            for (name, call) in ways {
+                assert_eq!(yields(call) > 0, asked, "{name}, asked: {asked}");
+            }
+            let no_ways: &mut [(&str, &mut dyn FnMut())] = &mut [
+                ("try_send", &mut || tx.try_send(1).unwrap()),
+                ("try_recv", &mut || _ = rx.try_recv().unwrap()),
+                ("send without a bound", &mut || endless_tx.send(1).unwrap()),
+                ("try_recv without a bound", &mut || _ = endless_rx.try_recv().unwrap()),
+                ("select with default", &mut || select! { recv(rx) -> _ => {}, default => {} }),
+                ("try_lock", &mut || *mutex.try_lock().unwrap() += 1),
+                ("try_read", &mut || _ = *rw_lock.try_read().unwrap()),
+                ("try_write", &mut || *rw_lock.try_write().unwrap() += 1),
+                ("try_acquire", &mut || drop(semaphore.try_acquire(1).unwrap())),
+                ("done", &mut || {
+                    group.add(1);
+                    group.done();
+                }),
+            ];
+            for (name, call) in no_ways {
+                assert_eq!(yields(call), 0, "{name}, asked: {asked}");
+            }
+        };
+        check(true);
+        check(false);
     });
 }

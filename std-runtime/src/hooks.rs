@@ -16,6 +16,7 @@ use std::{cell::Cell, mem::ManuallyDrop, sync::Once};
 static HOOKS: Hooks = unsafe { Hooks::new().with_wait(wait_out).with_cancel(Cancel { wait, unwind: header::unwind }) }
     .with_random(random)
     .with_task_id(this_task)
+    .with_yield(give_way)
     .with_alarms(Alarms { set: driver::set_alarm, take_back: driver::take_alarm_back });
 
 pub(crate) fn install() -> Result<(), AlreadyInstalled> {
@@ -92,6 +93,15 @@ fn wait_green(
             }
         }
         about.set(None);
+    }
+}
+
+/// For a task that the monitor has asked to let others go first: at the beginning of a call that may wait.
+fn give_way() {
+    let Some((worker, task)) = worker::current().zip(worker::current_task()) else { return };
+    // As for a wait: no switch while the OS thread unwinds.
+    if worker.watched.is_asked() && !std::thread::panicking() {
+        worker.give_way(task);
     }
 }
 

@@ -59,14 +59,16 @@
 //! use the same thread-local and initialise it again; the standard library relies on that not happening, so it would be
 //! undefined behaviour. No library can see it coming. (A `const` initialiser cannot wait.)
 //!
-//! A green thread that never waits keeps its worker from the others: a loop that polls `try_recv` should
-//! [`yield_now`].
+//! A green thread that never has to wait lets the others go first after about 5 ms, at its next call that may wait (a `recv`, a
+//! `lock`, a bounded `send`, never a `try_` call or an unbounded `send`). One that calls none of these keeps its worker from
+//! the others: a loop that polls `try_recv` should [`yield_now`].
 //!
 //! A `Drop` that waits while a panic, or a cancellation, unwinds stops its whole worker meanwhile, since the OS thread counts as panicking: it must
 //! not wait for a green thread of its own worker.
 //!
 //! A call that blocks the OS thread (reading a file, `std::sync::Mutex`, `std::thread::sleep`) stops the other green
-//! threads of its worker meanwhile. Never wait for another green thread that way.
+//! threads of its worker meanwhile. Never wait for another green thread that way. What is not bound to that worker, green threads that
+//! have not started and futures, goes on elsewhere after about 5 ms: see [`Builder::spare_workers`](crate::Builder::spare_workers).
 //!
 //! # Platforms
 //!
@@ -89,6 +91,8 @@ mod header;
 mod stack;
 
 mod worker;
+
+mod monitor;
 
 mod arch;
 

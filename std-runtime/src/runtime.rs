@@ -33,6 +33,13 @@ use std::{
 /// What the workers of one runtime share. Lives for ever: a task may be bound to a worker, and a worker knows its runtime.
 pub(crate) struct Shared {
     workers: OnceLock<Box<[Worker]>>,
+    /// Those that the monitor starts while others are stuck; a place is filled when first needed.
+    spares: Box<[OnceLock<Box<Worker>>]>,
+    /// How many places of `spares` are filled, from the left. Changed by the monitor only. SeqCst: who counts the workers
+    /// counts those whose threads have been started.
+    spares_made: AtomicUsize,
+    /// The name of the threads.
+    name: String,
     /// At most `spinners` at a time. Relaxed: a hint.
     spinning: AtomicUsize,
     spinners: usize,
@@ -44,6 +51,9 @@ pub(crate) struct Shared {
     next: AtomicUsize,
 }
 
+/// Few programs have more calls than this that block a worker at once. What such a thread costs is its stack's touched pages.
+const SPARE_WORKERS: usize = 64;
+
 /// All runtimes ever made: deadlock detection looks at all workers.
 static RUNTIMES: Mutex<Vec<&'static Shared>> = Mutex::new(Vec::new());
 
@@ -53,12 +63,53 @@ pub(crate) fn for_each_runtime(mut f: impl FnMut(&'static Shared)) {
 
 pub(crate) fn for_each_worker(mut f: impl FnMut(&'static Worker)) {
     let runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
-    runtimes.iter().flat_map(|shared| shared.workers()).for_each(&mut f);
+    runtimes.iter().flat_map(|shared| shared.everybody()).for_each(&mut f);
 }
 
 impl Shared {
     pub(crate) fn workers(&self) -> &[Worker] {
         self.workers.get().map_or(&[], |workers| workers)
+    }
+
+    /// All workers, the spare ones after the others.
+    pub(crate) fn everybody(&self) -> impl Iterator<Item = &Worker> + Clone {
+        let made = &self.spares[..self.spares_made.load(SeqCst)];
+        self.workers().iter().chain(made.iter().filter_map(OnceLock::get).map(|spare| &**spare))
+    }
+
+    /// All but one, those after it first.
+    pub(crate) fn others(&self, index: usize) -> impl Iterator<Item = &Worker> {
+        let all = self.everybody();
+        all.clone().skip(index + 1).chain(all.take(index))
+    }
+
+    /// A spare worker that does not run. None if all that the runtime may have do, or none can be started.
+    pub(crate) fn start_spare(&'static self) -> Option<&'static Worker> {
+        let made = self.spares_made.load(SeqCst);
+        let spare = match self.everybody().skip(self.workers().len()).find(|spare| spare.ended.load(SeqCst)) {
+            Some(ended) => ended,
+            None => {
+                let place = self.spares.get(made)?;
+                let spare = place.get_or_init(|| Box::new(Worker::new_spare(self.workers().len() + made, self)));
+                self.spares_made.store(made + 1, SeqCst);
+                spare
+            }
+        };
+        spare.ended.store(false, SeqCst);
+        if self.start_thread(spare).is_err() {
+            spare.ended.store(true, SeqCst);
+            return None;
+        }
+        Some(spare)
+    }
+
+    fn start_thread(&self, worker: &'static Worker) -> io::Result<()> {
+        let main = move || {
+            // Without one an overflow ends the process all the same, only without our words.
+            let _alternate = stack::overflow::alternate_stack().ok();
+            worker.main();
+        };
+        thread::Builder::new().name(format!("{}-{}", self.name, worker.index)).spawn(main).map(drop)
     }
 
     pub(crate) fn is_ended(&self) -> bool {
@@ -78,24 +129,25 @@ impl Shared {
     }
 
     fn place(&'static self, mut task: TaskRef) {
-        let workers = self.workers();
         let here = worker::current().filter(|worker| std::ptr::eq(worker.shared, self));
+        let open = self.everybody().filter(|worker| worker.is_open());
         let home = || {
-            if let Some(idle) = workers.iter().filter(|worker| worker.is_idle()).min_by_key(|worker| worker.live()) {
+            if let Some(idle) = open.clone().filter(|worker| worker.is_idle()).min_by_key(|worker| worker.live()) {
                 return idle;
             }
-            let emptiest = workers.iter().min_by_key(|worker| worker.live()).expect("a runtime has a worker");
-            here.filter(|here| here.live() < emptiest.live() + 2).unwrap_or(emptiest)
+            let emptiest = open.clone().chain(self.workers()).min_by_key(|worker| (!worker.is_open(), worker.live()));
+            let emptiest = emptiest.expect("a runtime has a worker");
+            here.filter(|here| here.is_open() && here.live() < emptiest.live() + 2).unwrap_or(emptiest)
         };
         // A worker that has ended takes nothing; the spawner's own has not, since it runs the spawner.
-        let candidates = [home()].into_iter().chain(here).chain(workers);
+        let candidates = [home()].into_iter().chain(here).chain(self.workers());
         for worker in candidates {
             match worker.place(task) {
                 // A worker that was busy when it was passed over may have fallen asleep before the task was there to see.
                 // One look behind the push: either we see it asleep, or its last look sees the task.
                 Ok(()) => {
                     if !worker.is_idle() {
-                        workers.iter().find(|other| other.is_idle()).inspect(|other| other.rouse());
+                        open.clone().find(|other| other.is_idle()).inspect(|other| other.rouse());
                     }
                     return;
                 }
@@ -127,11 +179,16 @@ impl Shared {
     /// Puts a future that wants to be polled where it will be: with the worker that has woken it, unless that one has others
     /// to poll and there is an idle one.
     pub(crate) fn place_future(&'static self, mut future: Arc<dyn Run>) {
-        let workers = self.workers();
         let here = worker::current().filter(|worker| std::ptr::eq(worker.shared, self));
-        let idle = || workers.iter().find(|worker| worker.is_idle());
-        let home = here.or_else(idle).unwrap_or_else(|| &workers[self.next.fetch_add(1, Relaxed) % workers.len()]);
-        for worker in [home].into_iter().chain(workers) {
+        let open = self.everybody().filter(|worker| worker.is_open());
+        let idle = || open.clone().find(|worker| worker.is_idle());
+        let any = || {
+            let (workers, next) = (self.workers(), self.next.fetch_add(1, Relaxed));
+            let turns = (0..workers.len()).map(|i| &workers[(next + i) % workers.len()]);
+            turns.chain(open.clone()).find(|worker| worker.is_open()).unwrap_or(&workers[next % workers.len()])
+        };
+        let home = here.filter(|here| here.is_open()).or_else(idle).unwrap_or_else(any);
+        for worker in [home].into_iter().chain(self.workers()) {
             match worker.place_future(future) {
                 Ok(wants_help) => {
                     // As in `place`: one look behind the push.
@@ -150,7 +207,7 @@ impl Shared {
     /// No more tasks from outside; the workers end after their last ones.
     pub(crate) fn end(&self) {
         self.ended.store(true, SeqCst);
-        self.workers().iter().for_each(Worker::rouse);
+        self.everybody().for_each(Worker::rouse);
     }
 
     #[track_caller]
@@ -220,7 +277,7 @@ pub struct Runtime {
 impl Runtime {
     /// Settings for a new runtime.
     pub fn builder() -> Builder {
-        Builder { workers: None, name: None }
+        Builder { workers: None, spare_workers: SPARE_WORKERS, name: None }
     }
 
     /// How many workers it has.
@@ -317,6 +374,7 @@ impl fmt::Debug for Runtime {
 #[derive(Clone, Debug)]
 pub struct Builder {
     workers: Option<usize>,
+    spare_workers: usize,
     name: Option<String>,
 }
 
@@ -325,6 +383,34 @@ impl Builder {
     /// cgroup's limit say.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = Some(workers);
+        self
+    }
+
+    /// How many threads more than [`workers`](Self::workers) there may be, while some of those are stuck in a call that blocks
+    /// their OS thread. 64 by default.
+    ///
+    /// A worker that has not switched for 5 ms loses the green threads that have not started yet, and the futures, to the
+    /// others; if it is not computing, or all workers are stuck, a spare one is started for them. What a spare worker starts stays on
+    /// it. When the stuck one goes on, the spare one takes up nothing new, and its thread ends about a second after its last
+    /// green thread.
+    ///
+    /// A green thread that *has* started is not rescued: it waits until its worker switches. (See
+    /// [the crate's page](crate#what-a-green-thread-may-do).) With 0 there are no spare workers: all workers stuck, nothing goes on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::{sync::mpsc, thread};
+    ///
+    /// let runtime = greenlight::Runtime::builder().workers(1).spare_workers(1).build()?;
+    /// let (tx, rx) = mpsc::channel();
+    /// let stuck = runtime.go(move || rx.recv().unwrap()); // std's channel: it blocks the worker
+    /// runtime.go(move || tx.send(1).unwrap());
+    /// assert_eq!(stuck.join().unwrap(), 1);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn spare_workers(mut self, spare_workers: usize) -> Self {
+        self.spare_workers = spare_workers;
         self
     }
 
@@ -364,6 +450,9 @@ impl Builder {
         stack::overflow::install(describe);
         let shared: &'static Shared = Box::leak(Box::new(Shared {
             workers: OnceLock::new(),
+            spares: (0..self.spare_workers).map(|_| OnceLock::new()).collect(),
+            spares_made: AtomicUsize::new(0),
+            name: name.to_owned(),
             spinning: AtomicUsize::new(0),
             spinners: if cpus > 1 { count / 2 } else { 0 },
             ended: AtomicBool::new(false),
@@ -374,13 +463,7 @@ impl Builder {
         let runtime = Runtime { shared };
         let workers = shared.workers.get_or_init(|| workers);
         for (started, worker) in workers.iter().enumerate() {
-            let thread = thread::Builder::new().name(format!("{name}-{}", worker.index));
-            let main = move || {
-                // Without one an overflow ends the process all the same, only without our words.
-                let _alternate = stack::overflow::alternate_stack().ok();
-                worker.main();
-            };
-            if let Err(error) = thread.spawn(main) {
+            if let Err(error) = shared.start_thread(worker) {
                 // Those that started end with `runtime`, which is dropped here; the others never began.
                 workers[started..].iter().for_each(|worker| worker.ended.store(true, SeqCst));
                 return Err(error);

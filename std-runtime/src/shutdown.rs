@@ -75,11 +75,7 @@ pub(crate) fn run(shared: &'static Shared, limit: Duration) -> ShutdownReport {
     }
     shared.end();
     let is_inside = worker::current().is_some_and(|here| std::ptr::eq(here.shared, shared));
-    while left.is_empty()
-        && !is_inside
-        && !is_over()
-        && shared.workers().iter().any(|worker| !worker.ended.load(SeqCst))
-    {
+    while left.is_empty() && !is_inside && !is_over() && shared.everybody().any(|worker| !worker.ended.load(SeqCst)) {
         sleep(FIRST_NAP);
     }
     ShutdownReport { ended: asked.len() - left.len(), left }

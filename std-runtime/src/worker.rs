@@ -16,20 +16,24 @@
 //! * W1  Fields in the `Local` part are touched by this worker's thread alone, and no borrow of them lives across a switch.
 //! * W2  Bound tasks are resumed by their own worker only, so a task sees one OS thread all its life.
 //! * W3  No work is left with a sleeping worker: `worker/mode.rs`.
-//! * W4  A worker's thread ends when its runtime has ended and no live task is bound to it; its free list is closed first,
-//!   under the list's lock, so that no task is put where nobody looks.
+//! * W4  A worker's thread ends when its runtime has ended, or when it is a spare one that nobody has needed for a while, and no live
+//!   task is bound to it; its free list is closed first, under the list's lock, so that no task is put where nobody looks.
+//! * W5  Which workers take up new work is the monitor's decision: none that is stuck, until it switches; a spare one only while it is
+//!   engaged. Whatever else is put with a worker, it runs.
 
 mod carriers;
 mod mode;
 mod sleep;
 mod timers;
+mod watched;
 
 pub(crate) use mode::WAKES;
 
-use self::{carriers::Futures, mode::Mode, timers::Timers};
+use self::{carriers::Futures, mode::Mode, timers::Timers, watched::Watched};
 use crate::{
     arch,
     header::{Inbox, TaskList, TaskRef},
+    monitor,
     runtime::Shared,
     stack::sanitizer,
     sync::{
@@ -41,7 +45,7 @@ use greenlight_core::{SpinMutex, park::Tick};
 use std::{
     cell::{Cell, RefCell},
     ffi::c_void,
-    sync::OnceLock,
+    sync::PoisonError,
     thread::Thread,
 };
 
@@ -66,7 +70,9 @@ pub(crate) struct Worker {
     live: AtomicUsize,
     /// Whether the thread has ended, so that it sleeps for good (SeqCst: deadlock detection counts threads).
     pub(crate) ended: AtomicBool,
-    pub(crate) thread: OnceLock<Thread>,
+    /// None before it runs. A spare worker has one after the other.
+    thread: Mutex<Option<Thread>>,
+    pub(crate) watched: Watched,
     local: Local,
 }
 
@@ -77,20 +83,20 @@ struct Free {
 
 /// W1.
 struct Local {
-    current: Cell<Option<TaskRef>>,
     base: Cell<*mut u8>,
     /// The bounds of the thread's own stack, as the address sanitizer tells them.
     base_bounds: Cell<(*const u8, usize)>,
     after: Cell<After>,
     next: Cell<Option<TaskRef>>,
     next_in_a_row: Cell<u32>,
-    picks: Cell<u32>,
     ready: RefCell<TaskList>,
     /// Carriers that have nothing to poll. They are READY, so no waker queues them; `pick` does.
     idle_carriers: RefCell<Vec<TaskRef>>,
     /// Carriers at work that do not wait inside a poll.
     busy_carriers: Cell<u32>,
     closing: Cell<bool>,
+    /// A spare worker that has slept for long enough: W4.
+    retires: Cell<bool>,
     timers: Timers,
 }
 
@@ -123,7 +129,7 @@ pub(crate) fn current() -> Option<&'static Worker> {
 
 /// The green thread that runs this code.
 pub(crate) fn current_task() -> Option<TaskRef> {
-    current()?.local.current.get()
+    current()?.watched.task()
 }
 
 impl Worker {
@@ -139,22 +145,30 @@ impl Worker {
             mode: Mode::new(),
             live: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
-            thread: OnceLock::new(),
+            thread: Mutex::new(None),
+            watched: Watched::new(true),
             local: Local {
-                current: Cell::new(None),
                 base: Cell::new(std::ptr::null_mut()),
                 base_bounds: Cell::new((std::ptr::null(), 0)),
                 after: Cell::new(After::Nothing),
                 next: Cell::new(None),
                 next_in_a_row: Cell::new(0),
-                picks: Cell::new(0),
                 ready: RefCell::new(TaskList::new()),
                 idle_carriers: RefCell::new(Vec::new()),
                 busy_carriers: Cell::new(0),
                 closing: Cell::new(false),
+                retires: Cell::new(false),
                 timers: Timers::new(),
             },
         }
+    }
+
+    /// One that does not run, and takes nothing before it does.
+    pub(crate) fn new_spare(index: usize, shared: &'static Shared) -> Self {
+        let spare = Self { watched: Watched::new(false), ended: AtomicBool::new(true), ..Self::new(index, shared) };
+        spare.free.lock().closed = true;
+        spare.futures().closed = true;
+        spare
     }
 
     // ---- from any thread ------------------------------------------------------------------------------------------
@@ -168,9 +182,24 @@ impl Worker {
         self.mode.is_idle()
     }
 
+    /// Whether new work should go there (W5).
+    pub(crate) fn is_open(&self) -> bool {
+        self.watched.is_engaged() && !self.watched.is_asked()
+    }
+
+    /// Whether there is something here that another worker could do as well.
+    pub(crate) fn has_free_work(&self) -> bool {
+        self.free_len.load(Relaxed) > 0 || self.futures_len.load(Relaxed) > 0
+    }
+
     /// Asleep until somebody wakes it.
     pub(crate) fn is_asleep(&self) -> bool {
         self.mode.is_asleep()
+    }
+
+    /// Whether its thread sleeps, or has ended.
+    pub(crate) fn rests(&self) -> bool {
+        self.mode.rests() || self.ended.load(SeqCst)
     }
 
     /// Puts a task that has not started here. Gives it back if this worker has ended.
@@ -225,9 +254,13 @@ impl Worker {
     /// The thread's whole life.
     pub(crate) fn main(&'static self) {
         CURRENT.with(|current| current.set(Some(self)));
-        let _ = self.thread.set(std::thread::current());
+        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(std::thread::current());
+        self.watched.begins();
+        self.open();
         loop {
             if let Some(task) = self.pick() {
+                self.local.retires.set(false);
+                monitor::watch();
                 self.leave(None, After::Nothing, Some(task));
             } else if !self.find_work() {
                 break;
@@ -237,19 +270,16 @@ impl Worker {
         while let Some(carrier) = self.take_idle_carrier() {
             self.leave(None, After::Nothing, Some(carrier));
         }
+        self.local.closing.set(false);
         self.ended.store(true, SeqCst);
     }
 
     fn pick(&'static self) -> Option<TaskRef> {
         let local = &self.local;
-        let picks = local.picks.get().wrapping_add(1);
-        local.picks.set(picks);
-        if picks.is_multiple_of(LOOK_AROUND) {
-            self.take_inbox();
-            local.timers.fire();
-            if let Some(task) = self.pick_carrier().or_else(|| self.pop_free()) {
-                return Some(task);
-            }
+        if self.watched.count_pick().is_multiple_of(LOOK_AROUND)
+            && let Some(task) = self.look_around()
+        {
+            return Some(task);
         }
         if let Some(task) = local.next.take() {
             let row = local.next_in_a_row.get() + 1;
@@ -271,6 +301,13 @@ impl Worker {
         ready.or_else(|| self.pop_free()).or_else(|| self.pick_carrier()).or_else(|| self.steal(false))
     }
 
+    /// Takes up what comes from outside, and what has waited behind those who are ready.
+    fn look_around(&'static self) -> Option<TaskRef> {
+        self.take_inbox();
+        self.local.timers.fire();
+        self.pick_carrier().or_else(|| self.pop_free())
+    }
+
     fn take_inbox(&self) {
         self.local.ready.borrow_mut().append(self.inbox.take());
     }
@@ -286,9 +323,10 @@ impl Worker {
     }
 
     fn steal(&self, desperate: bool) -> Option<TaskRef> {
-        let workers = self.shared.workers();
-        let others = (1..workers.len()).map(|i| &workers[(self.index + i) % workers.len()]);
-        let mut taken = others.filter_map(|other| other.give_half(desperate)).next()?;
+        if !self.watched.is_engaged() {
+            return None;
+        }
+        let mut taken = self.shared.others(self.index).find_map(|other| other.give_half(desperate))?;
         let first = taken.pop();
         self.live.fetch_add(taken.len() + usize::from(first.is_some()), Relaxed);
         if taken.len() > 0 {
@@ -298,6 +336,11 @@ impl Worker {
             self.free_len.store(free.list.len(), SeqCst);
         }
         first
+    }
+
+    fn open(&self) {
+        self.free.lock().closed = false;
+        self.futures().closed = false;
     }
 
     /// W4: no more tasks here, if there is none.
@@ -320,7 +363,7 @@ impl Worker {
             }
             None => local.base.get(),
         };
-        local.current.set(to);
+        self.watched.runs(to);
         let mut fake = std::ptr::null_mut();
         let (bottom, size) = to.map_or(local.base_bounds.get(), TaskRef::stack_bounds);
         // SAFETY: `load` is a fresh or parked stack that nobody else resumes (A1): it was in one of our queues (K2), or is
@@ -384,6 +427,19 @@ impl Worker {
         if let Some(other) = self.pick() {
             self.leave(Some(task), After::Yield(task), Some(other));
         }
+    }
+
+    /// The running task was asked to let the others go first: all of them, those too that have not started.
+    #[cold]
+    pub(crate) fn give_way(&'static self, task: TaskRef) {
+        self.watched.count_pick();
+        // As for a park inside a poll: other futures go to another carrier.
+        let carries = u32::from(task.get().future().is_some());
+        self.local.busy_carriers.set(self.local.busy_carriers.get() - carries);
+        if let Some(other) = self.look_around().or_else(|| self.pick()) {
+            self.leave(Some(task), After::Yield(task), Some(other));
+        }
+        self.local.busy_carriers.set(self.local.busy_carriers.get() + carries);
     }
 
     pub(crate) fn set_timer(&self, tick: Tick, task: TaskRef) {

@@ -26,14 +26,14 @@ use std::{
     future::{Future, pending, poll_fn},
     task::Poll,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Its name, what it does, and what the report says that its first green thread waits for; None for a program that is
 /// alive, and comes to its end.
 type Program = (&'static str, fn(), Option<&'static str>);
 
-const PROGRAMS: [Program; 25] = [
+const PROGRAMS: [Program; 28] = [
     ("receive", || drop(never::<String>().recv()), Some("receive from a channel 0x")),
     ("send", || nowhere().send(7).unwrap(), Some("send on a channel 0x")),
     ("send_to_full", send_to_full, Some("send on a channel 0x")),
@@ -46,6 +46,9 @@ const PROGRAMS: [Program; 25] = [
     ("os_thread", os_thread, Some("receive from a channel 0x")),
     ("dropped_runtime", dropped_runtime, Some("receive from a channel 0x")),
     ("named", named, Some("join a green thread at")),
+    ("after_a_hog", after_a_hog, Some("receive from a channel 0x")),
+    ("with_spare_workers", with_spare_workers, Some("wait for a wait group 0x")),
+    ("a_blocked_worker_that_wakes", a_blocked_worker_that_wakes, None),
     ("select_with_a_timeout", select_with_a_timeout, None),
     ("asleep_for_a_while", asleep_for_a_while, None),
     ("alarms_that_are_over", alarms_that_are_over, Some("receive from a channel 0x")),
@@ -244,6 +247,39 @@ fn named() {
 
 const NAME: &str = "GREENLIGHT_TEST_PROGRAM";
 const WORKERS: &str = "GREENLIGHT_TEST_WORKERS";
+
+/// The monitor has had something to say, and is no reason not to see it.
+fn after_a_hog() {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(30) {
+        std::hint::spin_loop();
+    }
+    drop(never::<String>().recv());
+}
+
+/// Tasks wait for ever on spare workers, too.
+fn with_spare_workers() {
+    let group = WaitGroup::new();
+    for _ in 0..6 {
+        group.go(|| {
+            thread::sleep(Duration::from_millis(40));
+            drop(never::<String>().recv());
+        });
+    }
+    group.wait();
+}
+
+fn a_blocked_worker_that_wakes() {
+    let (tx, rx) = bounded(0);
+    for _ in 0..6 {
+        let tx = tx.clone();
+        go(move || {
+            thread::sleep(Duration::from_millis(700));
+            tx.send(1).unwrap();
+        });
+    }
+    assert_eq!(rx.iter().take(6).sum::<i32>(), 6);
+}
 
 fn main() {
     match env::var(NAME) {

@@ -227,6 +227,7 @@ impl<T: Clone> Receiver<T> {
 
     /// `None` if the time is up.
     fn wait(&mut self, deadline: Option<Tick>, site: &'static Location<'static>) -> Option<Result<T, RecvError>> {
+        park::give_way();
         let (shared, at) = (&*self.shared, &mut self.at);
         // In a statement of its own: the lock is given back at its end.
         let at_once = shared.lock().take(shared, at).ok();

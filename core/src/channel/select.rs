@@ -180,6 +180,9 @@ impl Drop for Told<'_, '_> {
 }
 
 fn choose(told: &mut Told<'_, '_>, limit: Limit, biased: bool, site: &'static Location<'static>) -> Option<usize> {
+    if !matches!(limit, Limit::Zero) {
+        park::give_way();
+    }
     let mut deadline = None;
     let (mut first, mut turns, mut cancelled) = (true, 0, false);
     loop {

@@ -44,15 +44,21 @@ impl<T, H: Home<T>> Sender<T, H> {
     /// assert_eq!(tx.send(2).unwrap_err().into_inner(), 2);
     /// ```
     #[track_caller]
-    #[inline]
+    #[inline(always)]
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
+        self.give_way();
         match self.shared().try_send(value) {
             Ok(()) => Ok(()),
             Err(TrySendError::Disconnected(value)) => Err(SendError(value)),
-            Err(TrySendError::Full(value)) => {
-                self.shared().send_wait(value, None, Location::caller()).map_err(|error| SendError(error.into_inner()))
-            }
+            Err(TrySendError::Full(value)) => self.send_slowly(value, Location::caller()),
         }
+    }
+
+    /// Not inlined, so that what is, stays small enough for it.
+    #[cold]
+    #[inline(never)]
+    fn send_slowly(&self, value: T, site: &'static Location<'static>) -> Result<(), SendError<T>> {
+        self.shared().send_wait(value, None, site).map_err(|error| SendError(error.into_inner()))
     }
 
     /// Sends `value` if that needs no wait: there is room, or somebody waits to receive it.
@@ -76,6 +82,7 @@ impl<T, H: Home<T>> Sender<T, H> {
     /// If there is no clock: see [`park::now`].
     #[track_caller]
     pub fn send_timeout(&self, value: T, limit: Duration) -> Result<(), SendTimeoutError<T>> {
+        self.give_way();
         let value = match self.shared().try_send(value) {
             Ok(()) => return Ok(()),
             Err(TrySendError::Disconnected(value)) => return Err(SendTimeoutError::Disconnected(value)),
@@ -96,6 +103,14 @@ impl<T, H: Home<T>> Sender<T, H> {
     #[track_caller]
     pub fn send_deadline(&self, value: T, deadline: std::time::Instant) -> Result<(), SendTimeoutError<T>> {
         self.send_timeout(value, deadline.saturating_duration_since(std::time::Instant::now()))
+    }
+}
+
+impl<T, H: Home<T>> Sender<T, H> {
+    /// Where there is always room, nobody expects to wait (Y1 of `park/give_way.rs`).
+    #[inline(always)]
+    fn give_way(&self) {
+        park::give_way_if(self, |this| this.shared().buffer.capacity() != usize::MAX);
     }
 }
 

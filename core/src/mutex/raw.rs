@@ -71,6 +71,7 @@ impl RawMutex {
 
     #[inline]
     pub(crate) fn lock_at(&self, site: &'static Location<'static>) {
+        park::give_way();
         if self.state.compare_exchange_weak(0, LOCKED, Acquire, Relaxed).is_err() {
             self.lock_contended(None, site);
         }
@@ -78,6 +79,7 @@ impl RawMutex {
 
     /// False if the time is up.
     pub(crate) fn lock_until(&self, deadline: Option<Tick>, site: &'static Location<'static>) -> bool {
+        park::give_way();
         self.take() || self.lock_contended(deadline, site)
     }
 

@@ -67,6 +67,7 @@ pub struct Hooks {
     wait: WaitFn,
     cancel: Option<Cancel>,
     task_id: Option<fn() -> usize>,
+    yield_now: Option<fn()>,
     #[cfg_attr(not(feature = "alloc"), allow(dead_code))]
     alarms: Option<Alarms>,
     now: Option<fn() -> Tick>,
@@ -83,6 +84,7 @@ impl Hooks {
             wait: default_wait,
             cancel: None,
             task_id: None,
+            yield_now: None,
             alarms: None,
             now: default_clock(),
             random: default_random,
@@ -161,6 +163,41 @@ impl Hooks {
     /// unknown. Without, debug builds do not find out that a task of it reads an [`RwLock`](crate::RwLock) twice.
     pub const fn with_task_id(self, task_id: fn() -> usize) -> Self {
         Self { task_id: Some(task_id), ..self }
+    }
+
+    /// How the calling task lets the others go first. Called at the beginning of blocking calls while
+    /// [`ask_to_yield`](super::ask_to_yield) is on: that says that some task has run for too long; the hook knows which, and
+    /// returns at once for all others, on threads that are none of the runtime's, too.
+    ///
+    /// So a task that finds every channel ready and every lock free does not keep the others waiting for ever. Never called by
+    /// `try_` calls and sends without a bound, in which nobody expects to wait.
+    ///
+    /// # Examples
+    ///
+    /// ```standalone_crate
+    /// use greenlight_core::{Mutex, park::{self, Hooks}};
+    /// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+    ///
+    /// static YIELDS: AtomicU32 = AtomicU32::new(0);
+    ///
+    /// fn yield_now() {
+    ///     park::ask_to_yield(false);
+    ///     YIELDS.fetch_add(1, Relaxed); // a runtime switches to another task
+    /// }
+    ///
+    /// static HOOKS: Hooks = Hooks::new().with_yield(yield_now);
+    /// park::install(&HOOKS).unwrap();
+    ///
+    /// let lock = Mutex::new(0);
+    /// *lock.lock() += 1;
+    /// park::ask_to_yield(true); // by a watchman on another thread
+    /// *lock.try_lock().unwrap() += 1;
+    /// assert_eq!(YIELDS.load(Relaxed), 0);
+    /// *lock.lock() += 1;
+    /// assert_eq!(YIELDS.load(Relaxed), 1);
+    /// ```
+    pub const fn with_yield(self, yield_now: fn()) -> Self {
+        Self { yield_now: Some(yield_now), ..self }
     }
 
     /// Who wakes futures at a time: a timer that runs beside their executor. Without, a future that waits for the clock (a
@@ -296,6 +333,10 @@ pub(super) fn cancel() -> Option<Cancel> {
 #[cfg_attr(not(all(debug_assertions, feature = "std", not(loom))), allow(dead_code))]
 pub(super) fn task_id() -> Option<Option<fn() -> usize>> {
     installed().map(|hooks| hooks.task_id)
+}
+
+pub(super) fn yield_hook() -> Option<fn()> {
+    installed().and_then(|hooks| hooks.yield_now)
 }
 
 /// Where there is no heap, there is no channel that the clock fills.

@@ -30,6 +30,7 @@
 //! | an interrupt handler                | **none**: only the `try_` calls named below       | wakers that may be called there                       |
 //! | a green thread, a task of an RTOS   | park that, and let others run                     | [`Hooks::with_wait`] (`unsafe`), a clock              |
 //! | a deterministic test                | the same, one at a time in a chosen order         | and [`Hooks::with_random`], and a virtual clock       |
+//! | a task that never has to wait       | let the others go first, if it is asked to        | [`Hooks::with_yield`], [`ask_to_yield`]               |
 //!
 //! They are brought once, by [`install`], which holds for the whole process: a library that is no runtime leaves it alone. Only
 //! writing a `wait` is `unsafe`. An executor of futures needs no hooks, but for `after` and its like: its tasks await, and
@@ -114,10 +115,13 @@
 
 #[cfg(feature = "alloc")]
 mod alarm;
+mod give_way;
 mod hooks;
 
 #[cfg(feature = "alloc")]
 pub(crate) use alarm::Alarm;
+pub use give_way::ask_to_yield;
+pub(crate) use give_way::{give_way, give_way_if};
 pub use hooks::{Alarms, AlreadyInstalled, Cancel, Hooks, WaitFn, install};
 
 use crate::{
@@ -216,6 +220,7 @@ pub fn wait(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<
 /// [`Stopped`]. The operation may have been finished at the last moment all the same: the caller withdraws its node and looks.
 /// A cancelled caller that finds it unfinished calls [`unwind`].
 pub fn wait_or_stop(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), Stopped> {
+    give_way();
     match hooks::cancel() {
         Some(cancel) => (cancel.wait)(why, deadline, poll),
         None => wait_out(why, deadline, poll).map_err(|TimedOut| Stopped::TimedOut),

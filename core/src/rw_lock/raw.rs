@@ -89,6 +89,7 @@ impl RawRwLock {
     #[inline]
     #[track_caller]
     pub(crate) fn enter(&self, access: Access) {
+        park::give_way();
         if !self.state.enter_at_once(access) {
             self.enter_contended(access);
         }
@@ -108,6 +109,7 @@ impl RawRwLock {
     /// False if the time is up.
     #[track_caller]
     pub(crate) fn enter_until(&self, access: Access, manners: Manners, deadline: Option<Tick>) -> bool {
+        park::give_way();
         self.try_enter(access, manners) || self.sleep(access, deadline, Location::caller())
     }
 

@@ -128,6 +128,7 @@ impl Notify {
     }
 
     fn wait_until(&self, deadline: Option<Tick>, site: &'static Location<'static>) -> Result<(), TimedOut> {
+        park::give_way();
         if self.semaphore.take_unqueued(1) {
             return Ok(());
         }

@@ -6,6 +6,9 @@ use super::*;
 pub(crate) fn shared(workers: usize) -> &'static Shared {
     let shared: &'static Shared = Box::leak(Box::new(Shared {
         workers: OnceLock::new(),
+        spares: Box::default(),
+        spares_made: AtomicUsize::new(0),
+        name: String::new(),
         spinning: AtomicUsize::new(0),
         spinners: 0,
         ended: AtomicBool::new(false),

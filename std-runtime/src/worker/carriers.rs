@@ -92,7 +92,9 @@ impl Worker {
                 // Its last share may go there, and with it the future, whose drop may panic.
                 discard(|| future.run(me));
                 polls += 1;
-                if polls % POLLS_IN_A_ROW == 0 {
+                if self.watched.is_asked() {
+                    self.give_way(me);
+                } else if polls % POLLS_IN_A_ROW == 0 {
                     self.yield_now(me);
                 }
             } else if self.local.closing.get() {
@@ -120,22 +122,22 @@ impl Worker {
 
     /// Takes half of another worker's futures. False if there is none.
     fn steal_futures(&self) -> bool {
-        let workers = self.shared.workers();
-        (1..workers.len()).map(|i| &workers[(self.index + i) % workers.len()]).any(|other| {
-            if other.futures_len.load(SeqCst) == 0 {
-                return false;
-            }
-            let mut theirs = other.futures();
-            let half = theirs.queue.len().div_ceil(2);
-            let taken: Vec<_> = theirs.queue.drain(..half).collect();
-            other.futures_len.store(theirs.queue.len(), SeqCst);
-            drop(theirs);
-            let found = !taken.is_empty();
-            let mut mine = self.futures();
-            // Not closed: that happens on this thread.
-            mine.queue.extend(taken);
-            self.futures_len.store(mine.queue.len(), SeqCst);
-            found
-        })
+        self.watched.is_engaged()
+            && self.shared.others(self.index).any(|other| {
+                if other.futures_len.load(SeqCst) == 0 {
+                    return false;
+                }
+                let mut theirs = other.futures();
+                let half = theirs.queue.len().div_ceil(2);
+                let taken: Vec<_> = theirs.queue.drain(..half).collect();
+                other.futures_len.store(theirs.queue.len(), SeqCst);
+                drop(theirs);
+                let found = !taken.is_empty();
+                let mut mine = self.futures();
+                // Not closed: that happens on this thread.
+                mine.queue.extend(taken);
+                self.futures_len.store(mine.queue.len(), SeqCst);
+                found
+            })
     }
 }

@@ -53,6 +53,11 @@ impl Mode {
         self.0.load(SeqCst) == ASLEEP
     }
 
+    /// Asleep, with or without a timer.
+    pub(super) fn rests(&self) -> bool {
+        matches!(self.0.load(SeqCst), ASLEEP | TIMED)
+    }
+
     /// A hint.
     pub(super) fn is_waking(&self) -> bool {
         self.0.load(Relaxed) == WAKING

@@ -2,7 +2,10 @@
 
 use super::Worker;
 use greenlight_core::park::thread::now;
-use std::{sync::atomic::Ordering::*, time::Duration};
+use std::{
+    sync::{PoisonError, atomic::Ordering::*},
+    time::Duration,
+};
 
 /// How long a worker without work looks for some before it sleeps: about what waking a sleeper costs.
 const SPIN_NANOS: u64 = 20_000;
@@ -38,7 +41,7 @@ impl Worker {
             self.local.ready.borrow_mut().push(task);
             return true;
         }
-        if self.shared.is_ended() && self.close() {
+        if (self.shared.is_ended() || self.local.retires.take()) && self.close() {
             return false;
         }
         self.sleep(until_timer);
@@ -48,16 +51,20 @@ impl Worker {
     /// Whether any source of work has something. With `desperate`, also what was given to a worker that is still waking.
     fn has_work(&self, desperate: bool) -> bool {
         // `next` may be full too: a timer's wake-up goes there.
-        let mine = !self.inbox.is_empty() || self.free_len.load(SeqCst) > 0;
+        let mine = !self.inbox.is_empty() || self.free_len.load(SeqCst) > 0 || self.futures_len.load(SeqCst) > 0;
         let woken = self.local.next.take().inspect(|task| self.local.next.set(Some(*task))).is_some();
         mine || woken
-            || self.shared.workers().iter().any(|worker| worker.futures_len.load(SeqCst) > 0)
             || self.local.ready.borrow().len() > 0
-            || self
-                .shared
-                .workers()
-                .iter()
-                .any(|other| other.free_len.load(SeqCst) > 0 && (desperate || !other.mode.is_waking()))
+            || (self.watched.is_engaged() && self.shared.everybody().any(|other| other.has_work_for_others(desperate)))
+    }
+
+    fn has_work_for_others(&self, desperate: bool) -> bool {
+        self.futures_len.load(SeqCst) > 0 || (self.free_len.load(SeqCst) > 0 && (desperate || !self.mode.is_waking()))
+    }
+
+    /// W4, once it has slept for a while.
+    fn may_retire(&self) -> bool {
+        self.watched.is_spare() && !self.watched.is_engaged() && self.live() == 0
     }
 
     /// W3, W4: whether there is something to do, if only to end.
@@ -84,6 +91,10 @@ impl Worker {
                     std::thread::park_timeout(nap);
                 }
                 while self.mode.is_asleep() {
+                    if self.may_retire() {
+                        self.local.retires.set(true);
+                        break;
+                    }
                     std::thread::park();
                 }
             }
@@ -94,7 +105,7 @@ impl Worker {
     /// Wakes the worker's thread if it sleeps (W3: after the work was put there).
     pub(crate) fn rouse(&self) {
         if self.mode.rouse()
-            && let Some(thread) = self.thread.get()
+            && let Some(thread) = &*self.thread.lock().unwrap_or_else(PoisonError::into_inner)
         {
             thread.unpark();
         }

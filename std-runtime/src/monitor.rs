@@ -1,0 +1,181 @@
+//! The monitor: one thread for the process, which looks at the workers now and then and keeps one task from stopping the others.
+//!
+//! ```text
+//!            watch: the first task                 all workers asleep for a while
+//!   ABSENT ──────────────────────▶ WATCHING ─────────────────────────────────────▶ RESTING
+//!                                     ▲                                              │
+//!                                     └──────── watch: a worker takes up a task ─────┘
+//!
+//!   WATCHING, every 2.5 ms, for each worker:  not switched for 5 ms?  ask its task to give way (core: `park::ask_to_yield`);
+//!                                             new work goes elsewhere, if need be to a spare worker
+//! ```
+//!
+//! * M1  A worker that runs a task is watched. Resting: say so (RESTING), then look whether all workers sleep, then sleep. Taking up a
+//!   task after a sleep: be awake, then look whether the monitor rests. One of the two sees the other. (A task that is
+//!   taken up without a sleep in between finds the monitor watching: it does not rest while a worker is awake.)
+//! * M2  While it rests it counts as one that sleeps and has nothing to do (`deadlock.rs`): whoever ends the rest says so first. While
+//!   it does not, no deadlock is claimed.
+//! * M3  Nothing of it is on the way of a switch but two plain stores (`worker/watched.rs`).
+//! * M4  As many workers as the runtime is to have are to be at work: those that block their threads do not count. So while one is stuck,
+//!   and there is work for others, and nobody is idle, a spare worker is engaged for each that blocks. If all are stuck, one is
+//!   engaged in any case: for what will come. When there is one too many, a spare one takes up nothing new; and ends, in time.
+//!
+//! A thread of its own, not a duty of idle workers: there may be none. Not a signal that takes the CPU from a task, as Go's: it
+//! would come anywhere, in the middle of a thread-local's borrow, of an allocation, of foreign code.
+
+use crate::{
+    deadlock::HELPERS,
+    runtime::{Shared, for_each_runtime, for_each_worker},
+    worker::Worker,
+};
+use greenlight_core::park::{self, Tick, thread::now};
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicU8, Ordering::*},
+    },
+    thread::{self, Thread},
+    time::Duration,
+};
+
+/// How often it looks.
+const ROUND: Duration = Duration::from_micros(2_500);
+/// A task that has run for so long is to give way. It is found between one and one and a half times that.
+const TOO_LONG: Tick = 5_000_000;
+/// How many looks in a row find nobody at work before it rests: it is not to be woken at each short sleep of a worker.
+const IDLE_ROUNDS: u32 = 8;
+
+const ABSENT: u8 = 0;
+const WATCHING: u8 = 1;
+const RESTING: u8 = 2;
+
+/// SeqCst throughout: M1, with the workers' modes.
+static STATE: AtomicU8 = AtomicU8::new(ABSENT);
+static THREAD: OnceLock<Thread> = OnceLock::new();
+
+/// A worker takes up a task: somebody has to watch it (M1).
+#[inline]
+pub(crate) fn watch() {
+    if STATE.load(SeqCst) != WATCHING {
+        begin();
+    }
+}
+
+#[cold]
+fn begin() {
+    if STATE.compare_exchange(RESTING, WATCHING, SeqCst, SeqCst).is_ok() {
+        HELPERS.is_woken(); // M2
+        if let Some(thread) = THREAD.get() {
+            thread.unpark();
+        }
+    } else if STATE.compare_exchange(ABSENT, WATCHING, SeqCst, SeqCst).is_ok()
+        && thread::Builder::new().name("greenlight-mon".into()).spawn(main).is_err()
+    {
+        STATE.store(ABSENT, SeqCst); // the next task will try again
+    }
+}
+
+fn main() {
+    let _ = THREAD.set(thread::current());
+    let mut idle = 0;
+    loop {
+        thread::sleep(ROUND);
+        let at_work = look(now());
+        idle = if at_work { 0 } else { idle + 1 };
+        if idle >= IDLE_ROUNDS {
+            rest();
+            idle = 0;
+        }
+    }
+}
+
+/// M1, M2.
+fn rest() {
+    // Counted a moment too early: but then either a worker is awake, or everybody sleeps indeed.
+    HELPERS.falls_asleep();
+    STATE.store(RESTING, SeqCst);
+    if is_anybody_awake() {
+        if STATE.compare_exchange(RESTING, WATCHING, SeqCst, SeqCst).is_ok() {
+            HELPERS.rises();
+        }
+        return;
+    }
+    HELPERS.sleep(None, || STATE.load(SeqCst) == RESTING);
+}
+
+fn is_anybody_awake() -> bool {
+    let mut awake = false;
+    for_each_worker(|worker| awake |= !worker.rests());
+    awake
+}
+
+/// True if somebody is at work.
+fn look(now: Tick) -> bool {
+    let (mut at_work, mut asks) = (false, false);
+    for_each_runtime(|shared| {
+        let crew = Crew::of(shared, now);
+        crew.engage_as_needed(shared);
+        at_work |= crew.at_work;
+        asks |= crew.asked > 0;
+    });
+    park::ask_to_yield(asks);
+    at_work
+}
+
+/// The workers of one runtime, at one look.
+#[derive(Default)]
+struct Crew {
+    at_work: bool,
+    /// Those that have not switched for too long.
+    asked: usize,
+    /// Of them, those whose threads compute.
+    computing: usize,
+    /// The others, as far as they take up new work.
+    open: usize,
+    /// Of them, whether one has nothing to do.
+    idle: bool,
+    /// Whether there is something to do that needs no certain worker.
+    work: bool,
+    /// The last spare worker that takes up new work, and is not stuck.
+    spare: Option<&'static Worker>,
+}
+
+impl Crew {
+    fn of(shared: &'static Shared, now: Tick) -> Self {
+        let mut crew = Self::default();
+        for worker in shared.everybody().filter(|worker| !worker.ended.load(SeqCst)) {
+            crew.at_work |= !worker.rests();
+            crew.work |= worker.has_free_work();
+            let watched = &worker.watched;
+            if watched.stands_for(now).is_some_and(|time| time >= TOO_LONG) {
+                watched.ask();
+                crew.asked += 1;
+                crew.computing += usize::from(watched.computes());
+            } else if watched.is_engaged() {
+                crew.open += 1;
+                crew.idle |= worker.is_idle();
+                if watched.is_spare() {
+                    crew.spare = Some(worker);
+                }
+            }
+        }
+        crew
+    }
+
+    /// M4.
+    fn engage_as_needed(&self, shared: &'static Shared) {
+        let (wanted, have) = (shared.workers().len(), self.open + self.computing);
+        let all_stuck = self.asked > 0 && self.open == 0;
+        if !self.idle && (all_stuck && have <= wanted || self.asked > 0 && self.work && have < wanted) {
+            let mut disengaged = shared.everybody().filter(|worker| !worker.watched.is_engaged());
+            let ready = disengaged.find(|spare| !spare.ended.load(SeqCst) && !spare.watched.is_asked());
+            if let Some(spare) = ready.or_else(|| shared.start_spare()) {
+                spare.watched.engage(true);
+                spare.rouse();
+            }
+        } else if let Some(spare) = self.spare.filter(|_| have > wanted && self.open > 1) {
+            spare.watched.engage(false);
+            spare.rouse(); // it may end, after a while
+        }
+    }
+}
