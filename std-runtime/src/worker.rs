@@ -22,14 +22,17 @@
 mod carriers;
 mod mode;
 mod sleep;
+mod sockets;
 mod timers;
 
 pub(crate) use mode::WAKES;
+pub(crate) use sockets::take_turns;
 
 use self::{carriers::Futures, mode::Mode, timers::Timers};
 use crate::{
     arch,
     header::{Inbox, TaskList, TaskRef},
+    net::poller::Poller,
     runtime::Shared,
     stack::sanitizer,
 };
@@ -46,7 +49,7 @@ use std::{
 
 /// How often in a row the task in `next` may go before those in `ready`.
 const NEXT_IN_A_ROW: u32 = 16;
-/// Every so many picks the inbox, the timers and the free tasks get a look, however much is ready.
+/// Every so many picks the inbox, the timers, the free tasks and the sockets get a look, however much is ready.
 const LOOK_AROUND: u32 = 64;
 
 pub(crate) struct Worker {
@@ -61,6 +64,10 @@ pub(crate) struct Worker {
     /// The length of `futures`, as `free_len`.
     futures_len: AtomicUsize,
     mode: Mode,
+    /// Whether it sleeps in its poller, if it sleeps: `worker/sleep.rs`.
+    in_poller: AtomicBool,
+    /// Of the sockets that wait for their events here.
+    pub(crate) poller: Poller,
     /// Tasks placed here that have not ended. A hint for placement (Relaxed), exact for this worker's own use.
     live: AtomicUsize,
     /// Whether the thread has ended, so that it sleeps for good (SeqCst: deadlock detection counts threads).
@@ -84,6 +91,10 @@ struct Local {
     next: Cell<Option<TaskRef>>,
     next_in_a_row: Cell<u32>,
     picks: Cell<u32>,
+    /// When the sockets were served last.
+    served: Cell<Tick>,
+    /// The calls that did not wait, since the pick that is noted: see `spend`.
+    calls: Cell<(u32, u32)>,
     ready: RefCell<TaskList>,
     /// Carriers that have nothing to poll. They are READY, so no waker queues them; `pick` does.
     idle_carriers: RefCell<Vec<TaskRef>>,
@@ -136,6 +147,8 @@ impl Worker {
             futures: Mutex::new(Futures::new()),
             futures_len: AtomicUsize::new(0),
             mode: Mode::new(),
+            in_poller: AtomicBool::new(false),
+            poller: Poller::new(),
             live: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
             thread: OnceLock::new(),
@@ -147,6 +160,8 @@ impl Worker {
                 next: Cell::new(None),
                 next_in_a_row: Cell::new(0),
                 picks: Cell::new(0),
+                served: Cell::new(0),
+                calls: Cell::new((0, 0)),
                 ready: RefCell::new(TaskList::new()),
                 idle_carriers: RefCell::new(Vec::new()),
                 busy_carriers: Cell::new(0),
@@ -236,6 +251,7 @@ impl Worker {
         while let Some(carrier) = self.take_idle_carrier() {
             self.leave(None, After::Nothing, Some(carrier));
         }
+        self.poller.close(self);
         self.ended.store(true, SeqCst);
     }
 
@@ -246,6 +262,7 @@ impl Worker {
         if picks.is_multiple_of(LOOK_AROUND) {
             self.take_inbox();
             local.timers.fire();
+            self.serve_sockets();
             if let Some(task) = self.pick_carrier().or_else(|| self.pop_free()) {
                 return Some(task);
             }
