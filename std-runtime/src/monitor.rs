@@ -7,7 +7,8 @@
 //!                                     └──────── watch: a worker takes up a task ─────┘
 //!
 //!   WATCHING, every 2.5 ms, for each worker:  not switched for 5 ms?  ask its task to give way (core: `park::ask_to_yield`);
-//!                                             new work goes elsewhere, if need be to a spare worker
+//!                                             its sockets are served for it; new work goes elsewhere, if need be to
+//!                                             a spare worker
 //! ```
 //!
 //! * M1  A worker that runs a task is watched. Resting: say so (RESTING), then look whether all workers sleep, then sleep. Taking up a
@@ -149,6 +150,7 @@ impl Crew {
             let watched = &worker.watched;
             if watched.stands_for(now).is_some_and(|time| time >= TOO_LONG) {
                 watched.ask();
+                worker.poller.serve();
                 crew.asked += 1;
                 crew.computing += usize::from(watched.computes());
             } else if watched.is_engaged() {

@@ -24,16 +24,19 @@
 mod carriers;
 mod mode;
 mod sleep;
+mod sockets;
 mod timers;
 mod watched;
 
 pub(crate) use mode::WAKES;
+pub(crate) use sockets::take_turns;
 
 use self::{carriers::Futures, mode::Mode, timers::Timers, watched::Watched};
 use crate::{
     arch,
     header::{Inbox, TaskList, TaskRef},
     monitor,
+    net::poller::Poller,
     runtime::Shared,
     stack::sanitizer,
     sync::{
@@ -51,7 +54,7 @@ use std::{
 
 /// How often in a row the task in `next` may go before those in `ready`.
 const NEXT_IN_A_ROW: u32 = 16;
-/// Every so many picks the inbox, the timers and the free tasks get a look, however much is ready.
+/// Every so many picks the inbox, the timers, the free tasks and the sockets get a look, however much is ready.
 const LOOK_AROUND: u32 = 64;
 
 pub(crate) struct Worker {
@@ -66,6 +69,10 @@ pub(crate) struct Worker {
     /// The length of `futures`, as `free_len`.
     futures_len: AtomicUsize,
     mode: Mode,
+    /// Whether it sleeps in its poller, if it sleeps: `worker/sleep.rs`.
+    in_poller: AtomicBool,
+    /// Of the sockets that wait for their events here.
+    pub(crate) poller: Poller,
     /// Tasks placed here that have not ended. A hint for placement (Relaxed), exact for this worker's own use.
     live: AtomicUsize,
     /// Whether the thread has ended, so that it sleeps for good (SeqCst: deadlock detection counts threads).
@@ -89,6 +96,10 @@ struct Local {
     after: Cell<After>,
     next: Cell<Option<TaskRef>>,
     next_in_a_row: Cell<u32>,
+    /// When the sockets were served last.
+    served: Cell<Tick>,
+    /// The calls that did not wait, since the pick that is noted: see `spend`.
+    calls: Cell<(u32, u32)>,
     ready: RefCell<TaskList>,
     /// Carriers that have nothing to poll. They are READY, so no waker queues them; `pick` does.
     idle_carriers: RefCell<Vec<TaskRef>>,
@@ -143,6 +154,8 @@ impl Worker {
             futures: Mutex::new(Futures::new()),
             futures_len: AtomicUsize::new(0),
             mode: Mode::new(),
+            in_poller: AtomicBool::new(false),
+            poller: Poller::new(),
             live: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
             thread: Mutex::new(None),
@@ -153,6 +166,8 @@ impl Worker {
                 after: Cell::new(After::Nothing),
                 next: Cell::new(None),
                 next_in_a_row: Cell::new(0),
+                served: Cell::new(0),
+                calls: Cell::new((0, 0)),
                 ready: RefCell::new(TaskList::new()),
                 idle_carriers: RefCell::new(Vec::new()),
                 busy_carriers: Cell::new(0),
@@ -256,6 +271,7 @@ impl Worker {
         CURRENT.with(|current| current.set(Some(self)));
         *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(std::thread::current());
         self.watched.begins();
+        self.poller.reopen();
         self.open();
         loop {
             if let Some(task) = self.pick() {
@@ -270,6 +286,7 @@ impl Worker {
         while let Some(carrier) = self.take_idle_carrier() {
             self.leave(None, After::Nothing, Some(carrier));
         }
+        self.poller.close(self);
         self.local.closing.set(false);
         self.ended.store(true, SeqCst);
     }
@@ -305,6 +322,7 @@ impl Worker {
     fn look_around(&'static self) -> Option<TaskRef> {
         self.take_inbox();
         self.local.timers.fire();
+        self.serve_sockets();
         self.pick_carrier().or_else(|| self.pop_free())
     }
 

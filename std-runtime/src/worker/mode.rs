@@ -3,7 +3,7 @@
 //! ```text
 //!   AWAKE ──▶ SPINNING ──▶ AWAKE ──▶ DOZING ──▶ ASLEEP or TIMED
 //!     ▲                                 │            │
-//!     └──────────── WAKING ◀────────────┴────────────┘   by who brings work
+//!     └──────────── WAKING ◀────────────┴────────────┘   by who brings work; by itself, when a socket's event comes: AWAKE
 //! ```
 //!
 //! * W3  Going to sleep: say so (DOZING), fence, look at every source of work once more, sleep. Bringing work: put it there,
@@ -28,7 +28,7 @@ const WAKING: u8 = 4;
 const DOZING: u8 = 5;
 
 protocol_static! {
-    /// How many sleeps of workers were ended by others, ever: see `deadlock.rs`.
+    /// How many sleeps of workers were ended by others, or by an event of a socket, ever: see `deadlock.rs`.
     pub(crate) static WAKES: AtomicUsize = AtomicUsize::new(0);
 }
 
@@ -89,6 +89,13 @@ impl Mode {
     /// that read; but the model checker does not know of it.
     pub(super) fn awake(&self) {
         self.0.swap(AWAKE, SeqCst);
+    }
+
+    /// Wakes by itself, for something that will wake tasks. Counted like a sleep that others end.
+    pub(super) fn rise(&self) {
+        if self.0.swap(AWAKE, SeqCst) == ASLEEP {
+            WAKES.fetch_add(1, SeqCst);
+        }
     }
 
     /// W3. False if there is work: then the worker is awake. Else it is asleep until [`awake`](Self::awake), and the caller

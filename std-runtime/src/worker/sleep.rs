@@ -1,4 +1,7 @@
-//! What a worker does without work: it spins a little, then sleeps.
+//! What a worker does without work: it spins a little, then sleeps: parked, or in its poller if it has one.
+//!
+//! * W5  `in_poller` is set before the worker says that it dozes, and read after somebody has ended that. So he knows how it
+//!   sleeps; or it sleeps a second time already, and is woken in vain.
 
 use super::Worker;
 use greenlight_core::park::thread::now;
@@ -16,6 +19,9 @@ const LAST_NAP: Duration = Duration::from_millis(640);
 impl Worker {
     /// Spins, then sleeps, until there may be work. False if the thread is to end.
     pub(super) fn find_work(&self) -> bool {
+        if self.poller.has_sockets() && self.poller.serve() {
+            return true;
+        }
         if self.shared.start_spinning() {
             self.mode.spin();
             let end = now() + SPIN_NANOS;
@@ -74,40 +80,52 @@ impl Worker {
 
     /// W3.
     fn sleep(&self, until_timer: Option<Duration>) {
+        self.in_poller.store(self.poller.is_open(), Relaxed); // W5
         if !self.mode.fall_asleep(until_timer.is_some(), || self.last_look()) {
             return;
         }
         match until_timer {
-            Some(left) => std::thread::park_timeout(left),
+            Some(left) => self.rest(Some(left)),
             None => {
                 let mut nap = FIRST_NAP;
-                std::thread::park_timeout(nap);
+                self.rest(Some(nap));
                 while self.mode.is_asleep() {
                     while crate::stack::trim() && self.mode.is_asleep() {}
                     if !crate::deadlock::look() || nap > LAST_NAP {
                         break;
                     }
                     nap *= 2;
-                    std::thread::park_timeout(nap);
+                    self.rest(Some(nap));
                 }
                 while self.mode.is_asleep() {
                     if self.may_retire() {
                         self.local.retires.set(true);
                         break;
                     }
-                    std::thread::park();
+                    self.rest(None);
                 }
             }
         }
         self.mode.awake();
     }
 
+    /// One sleep, until the worker is roused or a socket has an event, for `limit` at most; it may be shorter.
+    fn rest(&self, limit: Option<Duration>) {
+        match limit {
+            _ if self.in_poller.load(Relaxed) => self.poller.wait(limit, || self.mode.rise()),
+            Some(limit) => std::thread::park_timeout(limit),
+            None => std::thread::park(),
+        }
+    }
+
     /// Wakes the worker's thread if it sleeps (W3: after the work was put there).
     pub(crate) fn rouse(&self) {
-        if self.mode.rouse()
-            && let Some(thread) = &*self.thread.lock().unwrap_or_else(PoisonError::into_inner)
-        {
-            thread.unpark();
+        if self.mode.rouse() {
+            if self.in_poller.load(Relaxed) {
+                self.poller.ring(); // W5
+            } else if let Some(thread) = &*self.thread.lock().unwrap_or_else(PoisonError::into_inner) {
+                thread.unpark();
+            }
         }
     }
 }

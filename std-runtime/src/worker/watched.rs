@@ -61,6 +61,10 @@ impl Watched {
         picks
     }
 
+    pub(super) fn picks(&self) -> u32 {
+        self.picks.load(Relaxed)
+    }
+
     pub(super) fn runs(&self, task: Option<TaskRef>) {
         self.task.store(task.map_or(ptr::null_mut(), TaskRef::as_raw), Relaxed);
     }
