@@ -47,6 +47,10 @@ impl Kind {
     pub(crate) fn is_certain(self) -> bool {
         self != Self::Future
     }
+
+    pub(crate) fn is_impatient(self) -> bool {
+        self == Self::Impatient
+    }
 }
 
 /// Which end of the line: the head is for those that have waited before.

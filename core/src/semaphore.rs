@@ -285,9 +285,9 @@ impl Semaphore {
         let look = |end: usize| self.take_unqueued(permits).then_some(true).or_else(|| is(end).then_some(false));
         // Those in line came first. But an OS thread sees whether the line gets empty before it makes it longer: threads that
         // take turns by sleeping get on a hundred times slower than those that find permits.
-        let taken = match park::look_around(|| look(QUEUED | CLOSED)) {
+        let taken = match park::look_around(&mut || look(QUEUED | CLOSED)) {
             Some(true) => true,
-            _ => park::let_others_run(deadline.is_some(), || look(CLOSED)) == Some(true),
+            _ => park::let_others_run(deadline.is_some(), &mut || look(CLOSED)) == Some(true),
         };
         if taken {
             return Ok(SemaphorePermit::new(self, permits));

@@ -41,9 +41,9 @@ impl Line {
 
     /// Takes the first waiter of a kind like this out of the line, and lets it go. Its waker, if there was such a one and it has
     /// left a waker.
-    fn let_first_go(&mut self, outcome: usize, like: impl Fn(Kind) -> bool) -> Option<Option<Waker>> {
+    fn let_first_go(&mut self, outcome: usize, like: fn(Kind) -> bool) -> Option<Option<Waker>> {
         let waiter = self.waiters.pop_if(|kind| like(kind.get()))?;
-        self.starved -= usize::from(waiter.payload().get() == Kind::Impatient);
+        self.starved -= usize::from(waiter.payload().get().is_impatient());
         Some(waiter.finish_as(outcome))
     }
 }
@@ -107,11 +107,12 @@ impl RawMutex {
 
     #[cold]
     fn lock_contended(&self, deadline: Option<Tick>, site: &'static Location<'static>) -> bool {
-        let look = || match self.state.load(Relaxed) & QUEUED {
+        let mut look = || match self.state.load(Relaxed) & QUEUED {
             0 => self.take().then_some(true),
             _ => Some(false), // those who sleep came first
         };
-        if park::look_around(look).or_else(|| park::let_others_run(deadline.is_some(), look)) == Some(true) {
+        let found = park::look_around(&mut look);
+        if found.or_else(|| park::let_others_run(deadline.is_some(), &mut look)) == Some(true) {
             return true;
         }
         let why = Why::new("lock a mutex", self, site);
@@ -159,7 +160,7 @@ impl RawMutex {
         let mut line = self.line.lock();
         let starved = line.starved > 0;
         if starved || hand_over {
-            let like = |kind: Kind| if starved { kind == Kind::Impatient } else { kind.is_certain() };
+            let like = if starved { Kind::is_impatient } else { Kind::is_certain };
             if let Some(waker) = line.let_first_go(GRANTED, like) {
                 // L is another's now, so the state is not ours to change: Q and S stay, and his unlock will look at the line.
                 drop(line);
@@ -193,7 +194,7 @@ impl RawMutex {
     /// Says that somebody is in line. False if the lock is free for all. The caller holds the queue lock, and sits down before it
     /// gives that back.
     fn announce(&self, kind: Kind) -> bool {
-        let signs = if kind == Kind::Impatient { QUEUED | STARVED } else { QUEUED };
+        let signs = if kind.is_impatient() { QUEUED | STARVED } else { QUEUED };
         let mut state = self.state.load(Relaxed);
         loop {
             if state & (LOCKED | STARVED) == 0 {
@@ -267,7 +268,7 @@ impl<'a> Wait<'a> {
             let end = if this.vain.get() > 0 { End::Head } else { End::Tail };
             if !seat.is_taken() {
                 seat.payload().set(kind);
-                line.starved += usize::from(kind == Kind::Impatient);
+                line.starved += usize::from(kind.is_impatient());
             }
             // SAFETY: this line is the seat's only one, its lock is held, and the sleep is not over: a line ago.
             if unsafe { seat.sit(&mut line.waiters, end, waker, &mut fresh) } {
@@ -285,7 +286,7 @@ impl<'a> Wait<'a> {
         let mut line = self.lock.line.lock();
         // SAFETY: under the lock of its only line.
         let outcome = unsafe { self.seat.leave(&mut line.waiters) };
-        if outcome.is_none() && self.seat.payload().get() == Kind::Impatient {
+        if outcome.is_none() && self.seat.payload().get().is_impatient() {
             line.starved -= 1; // the next unlock puts S right
         }
         outcome

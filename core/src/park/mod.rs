@@ -248,34 +248,40 @@ pub fn wait_out(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Res
     hooks::wait_hook()(why, deadline, poll)
 }
 
-/// Before a wait in line: asks `look` for about a microsecond, ever more rarely, since each look takes the memory from whoever is
-/// at work on it. None if it came to nothing.
-pub(crate) fn look_around<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
-    const PAUSES: [u32; 5] = [1, 2, 4, 8, 16];
-    if cfg!(loom) {
-        return None; // the wait looks as well
-    }
-    PAUSES.iter().find_map(|&pauses| {
+/// Looks for what the caller wants: true if it has it now, false if it is to wait in line at once.
+pub(crate) type Look<'a> = dyn FnMut() -> Option<bool> + 'a;
+
+/// Before a wait in line: looks for about a microsecond, ever more rarely, since each look takes the memory from whoever is at
+/// work on it.
+#[cold]
+pub(crate) fn look_around(look: &mut Look<'_>) -> Option<bool> {
+    // The pauses are 31 together. A model does not look: the wait looks as well.
+    (0..if cfg!(loom) { 0 } else { 5 }).find_map(|turn| {
         let found = look();
         if found.is_none() {
-            (0..pauses).for_each(|_| core::hint::spin_loop());
+            (0..1 << turn).for_each(|_| core::hint::spin_loop());
         }
         found
     })
 }
 
-/// After [`look_around`], for OS threads: lets others of this CPU run, one of which may be in the way, and asks again, for about
+/// After [`look_around`], for OS threads: lets others of this CPU run, one of which may be in the way, and looks again, for about
 /// what one wake-up costs. With a deadline not at all: where others keep the CPUs busy, each turn may take milliseconds.
-pub(crate) fn let_others_run<T>(has_deadline: bool, mut look: impl FnMut() -> Option<T>) -> Option<T> {
-    #[cfg(all(feature = "std", not(loom)))]
-    if !has_deadline && hooks::task_id().is_none_or(|known| known.is_some_and(|task_id| task_id() == 0)) {
-        const YIELDS: u32 = 8;
-        return (0..YIELDS).find_map(|_| {
-            std::thread::yield_now();
-            look()
-        });
+#[cfg(all(feature = "std", not(loom)))]
+#[cold]
+pub(crate) fn let_others_run(has_deadline: bool, look: &mut Look<'_>) -> Option<bool> {
+    const YIELDS: u32 = 8;
+    if has_deadline || hooks::task_id().is_some_and(|known| known.is_none_or(|task_id| task_id() != 0)) {
+        return None;
     }
-    let _ = (has_deadline, &mut look);
+    (0..YIELDS).find_map(|_| {
+        std::thread::yield_now();
+        look()
+    })
+}
+
+#[cfg(not(all(feature = "std", not(loom))))]
+pub(crate) fn let_others_run(_: bool, _: &mut Look<'_>) -> Option<bool> {
     None
 }
 

@@ -30,7 +30,7 @@ struct Line {
 impl Line {
     /// Somebody who is, or was, in line no longer is.
     fn forget(&mut self, kind: Kind) {
-        self.starved -= usize::from(kind == Kind::Impatient);
+        self.starved -= usize::from(kind.is_impatient());
     }
 }
 
@@ -123,11 +123,12 @@ impl RawRwLock {
         if self.barge(access) {
             return true;
         }
-        let look = || match self.barge(access) {
+        let mut look = || match self.barge(access) {
             true => Some(true),
             false => self.state.is_queued().then_some(false), // those who sleep came first
         };
-        if park::look_around(look).or_else(|| park::let_others_run(deadline.is_some(), look)) == Some(true) {
+        let found = park::look_around(&mut look);
+        if found.or_else(|| park::let_others_run(deadline.is_some(), &mut look)) == Some(true) {
             return true;
         }
         let what = match access {
@@ -278,11 +279,11 @@ impl<'a> Wait<'a> {
                 }
                 let kind = this.kind.after(this.vain.get());
                 let manners = if ahead { Manners::Nested } else { Manners::InLine };
-                if state.enter_or_queue(this.access, manners, kind == Kind::Impatient) {
+                if state.enter_or_queue(this.access, manners, kind.is_impatient()) {
                     return Poll::Ready(());
                 }
                 // It sits down below: there is a fresh waker.
-                line.starved += usize::from(kind == Kind::Impatient);
+                line.starved += usize::from(kind.is_impatient());
                 seat.payload().set((this.access, kind));
             }
             let end = if ahead { End::Head } else { End::Tail };
