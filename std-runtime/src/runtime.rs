@@ -57,6 +57,21 @@ pub(crate) fn for_each_worker(mut f: impl FnMut(&'static Worker)) {
 }
 
 impl Shared {
+    /// With workers that have no threads yet.
+    fn new(count: usize, cpus: usize) -> &'static Self {
+        let shared: &'static Shared = Box::leak(Box::new(Self {
+            workers: OnceLock::new(),
+            spinning: AtomicUsize::new(0),
+            // On one CPU a worker that spins only keeps those from it that would bring it work.
+            spinners: if cpus > 1 { count / 2 } else { 0 },
+            ended: AtomicBool::new(false),
+            futures: Mutex::default(),
+            next: AtomicUsize::new(0),
+        }));
+        let _ = shared.workers.set((0..count).map(|index| Worker::new(index, shared)).collect());
+        shared
+    }
+
     pub(crate) fn workers(&self) -> &[Worker] {
         self.workers.get().map_or(&[], |workers| workers)
     }
@@ -362,17 +377,9 @@ impl Builder {
         hooks::install().map_err(io::Error::other)?;
         name_panics();
         stack::overflow::install(describe);
-        let shared: &'static Shared = Box::leak(Box::new(Shared {
-            workers: OnceLock::new(),
-            spinning: AtomicUsize::new(0),
-            spinners: if cpus > 1 { count / 2 } else { 0 },
-            ended: AtomicBool::new(false),
-            futures: Mutex::default(),
-            next: AtomicUsize::new(0),
-        }));
-        let workers: Box<[Worker]> = (0..count).map(|index| Worker::new(index, shared)).collect();
+        let shared = Shared::new(count, cpus);
         let runtime = Runtime { shared };
-        let workers = shared.workers.get_or_init(|| workers);
+        let workers = shared.workers();
         for (started, worker) in workers.iter().enumerate() {
             let thread = thread::Builder::new().name(format!("{name}-{}", worker.index));
             let main = move || {
@@ -440,3 +447,21 @@ pub(crate) fn here() -> &'static Shared {
 
 #[cfg(all(test, loom))]
 pub(crate) mod models;
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// At most half of the workers spin at a time, and none where there is one CPU.
+    #[test]
+    fn half_of_the_workers_may_spin() {
+        for (count, cpus, spinners) in [(1, 1, 0), (8, 1, 0), (1, 2, 0), (2, 2, 1), (5, 8, 2), (64, 4, 32)] {
+            let shared = Shared::new(count, cpus);
+            let all = |_| (0..count + 1).filter(|_| shared.start_spinning()).count();
+            assert_eq!(all(()), spinners, "{count} workers on {cpus} CPUs");
+            assert_eq!(all(()), 0);
+            (0..spinners).for_each(|_| shared.stop_spinning());
+            assert_eq!(all(()), spinners, "a place is free again");
+        }
+    }
+}
