@@ -203,11 +203,11 @@ impl TaskRef {
     ///
     /// # Safety
     ///
-    /// What closure and result borrow lives until the task has ended, and the outcome is gone or forgotten.
+    /// What closure and result borrow lives until the task has ended, and the outcome is gone or forgotten. Both are `Send`, or the
+    /// task is started by nobody but the calling thread.
     pub(crate) unsafe fn prepare<F, T>(slot: Slot, home: &'static Shared, spawn: Spawn, closure: F) -> Outcome<T>
     where
-        F: FnOnce() -> T + Send,
-        T: Send,
+        F: FnOnce() -> T,
     {
         let this = Self::of(slot);
         let task = this.get();

@@ -162,6 +162,31 @@ impl Shared {
         global().shared.place_future(future);
     }
 
+    /// How many futures have not ended.
+    pub(crate) fn count_futures(&self) -> usize {
+        self.futures().len()
+    }
+
+    /// For a runtime whose workers have no threads that would end.
+    pub(crate) fn mark_ended(&self) {
+        self.ended.store(true, SeqCst);
+    }
+
+    /// Starts `f` on the worker of a hosted runtime, bound to it.
+    ///
+    /// # Safety
+    ///
+    /// As for [`TaskRef::prepare`]. The calling thread is the owner's, which drives the worker.
+    #[track_caller]
+    pub(crate) unsafe fn spawn_here<F: FnOnce() -> T, T>(&'static self, spawn: Spawn, f: F) -> Outcome<T> {
+        let slot = stack::acquire(spawn.stack).unwrap_or_else(|error| panic!("cannot start a green thread: {error}"));
+        // SAFETY: the caller's promise.
+        let outcome = unsafe { TaskRef::prepare(slot, self, spawn, f) };
+        // SAFETY: the caller's promise.
+        unsafe { self.workers()[0].place_here(outcome.task()) };
+        outcome
+    }
+
     /// No more tasks from outside; the workers end after their last ones.
     pub(crate) fn end(&self) {
         self.ended.store(true, SeqCst);
@@ -374,9 +399,7 @@ impl Builder {
         if name.contains('\0') {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the name of a runtime has a zero byte in it"));
         }
-        hooks::install().map_err(io::Error::other)?;
-        name_panics();
-        stack::overflow::install(describe);
+        install()?;
         let shared = Shared::new(count, cpus);
         let runtime = Runtime { shared };
         let workers = shared.workers();
@@ -396,6 +419,23 @@ impl Builder {
         RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner).push(shared);
         Ok(runtime)
     }
+}
+
+/// A runtime of one worker that has no thread.
+pub(crate) fn hosted(hook: Box<dyn Fn() + Send + Sync>) -> io::Result<&'static Shared> {
+    install()?;
+    let shared = Shared::new(1, 1);
+    shared.workers()[0].host(hook);
+    RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner).push(shared);
+    Ok(shared)
+}
+
+/// What a process needs for its first runtime.
+fn install() -> io::Result<()> {
+    hooks::install().map_err(io::Error::other)?;
+    name_panics();
+    stack::overflow::install(describe);
+    Ok(())
 }
 
 /// Has each panic of a green thread say which one, before whatever else is said about it.

@@ -20,13 +20,14 @@
 //!   under the list's lock, so that no task is put where nobody looks.
 
 mod carriers;
+mod hosted;
 mod mode;
 mod sleep;
 mod timers;
 
 pub(crate) use mode::WAKES;
 
-use self::{carriers::Futures, mode::Mode, timers::Timers};
+use self::{carriers::Futures, hosted::Host, mode::Mode, timers::Timers};
 use crate::{
     arch,
     header::{Inbox, TaskList, TaskRef},
@@ -67,6 +68,8 @@ pub(crate) struct Worker {
     /// Whether the thread has ended, so that it sleeps for good (SeqCst: deadlock detection counts threads).
     pub(crate) ended: AtomicBool,
     pub(crate) thread: OnceLock<Thread>,
+    /// Set before its first task, if it has no thread.
+    host: OnceLock<Host>,
     local: Local,
 }
 
@@ -90,6 +93,8 @@ struct Local {
     idle_carriers: RefCell<Vec<TaskRef>>,
     /// Carriers at work that do not wait inside a poll.
     busy_carriers: Cell<u32>,
+    /// Carriers that do.
+    parked_carriers: Cell<usize>,
     closing: Cell<bool>,
     timers: Timers,
 }
@@ -140,6 +145,7 @@ impl Worker {
             live: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
             thread: OnceLock::new(),
+            host: OnceLock::new(),
             local: Local {
                 current: Cell::new(None),
                 base: Cell::new(std::ptr::null_mut()),
@@ -151,6 +157,7 @@ impl Worker {
                 ready: RefCell::new(TaskList::new()),
                 idle_carriers: RefCell::new(Vec::new()),
                 busy_carriers: Cell::new(0),
+                parked_carriers: Cell::new(0),
                 closing: Cell::new(false),
                 timers: Timers::new(),
             },
@@ -375,8 +382,10 @@ impl Worker {
         }
         let carries = u32::from(task.get().is_carrier.get());
         self.local.busy_carriers.set(self.local.busy_carriers.get() - carries);
+        self.local.parked_carriers.set(self.local.parked_carriers.get() + carries as usize);
         self.leave(Some(task), After::Park(task), self.pick());
         self.local.busy_carriers.set(self.local.busy_carriers.get() + carries);
+        self.local.parked_carriers.set(self.local.parked_carriers.get() - carries as usize);
     }
 
     /// Lets the others go first.

@@ -58,6 +58,11 @@ impl Mode {
         self.0.load(Relaxed) == WAKING
     }
 
+    /// Asleep, and roused by nobody.
+    pub(super) fn is_resting(&self) -> bool {
+        matches!(self.0.load(SeqCst), ASLEEP | TIMED)
+    }
+
     /// W3, behind the bringing of work: true if the caller has to wake the thread.
     pub(super) fn rouse(&self) -> bool {
         fence(SeqCst);

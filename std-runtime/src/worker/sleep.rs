@@ -2,7 +2,7 @@
 
 use super::Worker;
 use greenlight_core::park::thread::now;
-use std::{sync::atomic::Ordering::*, time::Duration};
+use std::{sync::atomic::Ordering::*, thread::Thread, time::Duration};
 
 /// How long a worker without work looks for some before it sleeps: about what waking a sleeper costs.
 const SPIN_NANOS: u64 = 20_000;
@@ -46,7 +46,7 @@ impl Worker {
     }
 
     /// Whether any source of work has something. With `desperate`, also what was given to a worker that is still waking.
-    fn has_work(&self, desperate: bool) -> bool {
+    pub(super) fn has_work(&self, desperate: bool) -> bool {
         // `next` may be full too: a timer's wake-up goes there.
         let mine = !self.inbox.is_empty() || self.free_len.load(SeqCst) > 0;
         let woken = self.local.next.take().inspect(|task| self.local.next.set(Some(*task))).is_some();
@@ -93,10 +93,11 @@ impl Worker {
 
     /// Wakes the worker's thread if it sleeps (W3: after the work was put there).
     pub(crate) fn rouse(&self) {
-        if self.mode.rouse()
-            && let Some(thread) = self.thread.get()
-        {
-            thread.unpark();
+        if self.mode.rouse() {
+            match self.host.get() {
+                Some(host) => host.wake(),
+                None => self.thread.get().into_iter().for_each(Thread::unpark),
+            }
         }
     }
 }
