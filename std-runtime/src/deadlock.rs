@@ -11,6 +11,9 @@
 //! A worker may sleep in the poller of its sockets. While somebody is in line at one, its peer may wake him, so nothing is said; a
 //! socket at which nobody waits changes nothing.
 //!
+//! A worker that the loop of its owner runs ([`LocalRuntime`](crate::LocalRuntime)) has no thread, so it is on neither side: while
+//! it has nothing to do, its owner's thread is one like others.
+//!
 //! Helpers are the runtime's own threads beside the workers: the one that fires timers, those that run blocking calls.
 //!
 //! If the two sides are equal, nobody is left who could wake anybody: other threads of the program, a signal handler's
@@ -122,7 +125,8 @@ impl Picture {
         let helpers_asleep = HELPERS.asleep.load(SeqCst);
         let (mut workers_asleep, mut all) = (0, true);
         for_each_worker(|worker| match worker.is_asleep() {
-            true => workers_asleep += 1,
+            // One that its owner's loop runs has no thread (H3).
+            true => workers_asleep += usize::from(!worker.is_hosted()),
             false => all &= worker.ended.load(SeqCst),
         });
         all.then_some(Self { threads, workers_asleep, worker_wakes, helpers_asleep, helper_wakes, os_threads })

@@ -83,12 +83,14 @@ pub(crate) struct TaskRef(NonNull<Task>);
 /// In this order, so that what every switch and every spawn touches lies in one cache line.
 #[repr(C, align(64))]
 pub(crate) struct Task {
-    /// | operation | order   | pairs with     | so that                                                        |
-    /// |-----------|---------|----------------|----------------------------------------------------------------|
-    /// | `wake`    | AcqRel  | resume, park   | K4; and the waker that takes PARKED away sees `worker`         |
-    /// | resume    | AcqRel  | `wake`         | K4                                                             |
-    /// | park      | AcqRel  | `wake`         | the waker sees the task's registers and fields                 |
-    /// | spawn     | Release | `wake`, queue  | as for park (the queue's own lock is what matters)             |
+    /// | operation | order             | pairs with     | so that                                                   |
+    /// |-----------|-------------------|----------------|-----------------------------------------------------------|
+    /// | `wake`    | AcqRel            | resume, park   | K4; and the waker that takes PARKED away sees `worker`    |
+    /// | resume,   | Acquire           | `wake`         | K4                                                        |
+    /// | notified  |                   |                |                                                           |
+    /// | park      | Release / Relaxed | `wake`         | the waker sees the task's registers and fields            |
+    /// | ready     | swap, Relaxed     | nothing        | it passes on what wakers left, to the resume that follows |
+    /// | spawn     | Release           | `wake`, queue  | as for park (the queue's own lock is what matters)        |
     state: AtomicU8,
     /// Who still holds the slot (K3).
     ///
@@ -100,9 +102,10 @@ pub(crate) struct Task {
     ///
     /// | operation            | order   | pairs with | so that                                             |
     /// |----------------------|---------|------------|-----------------------------------------------------|
-    /// | end, detach          | AcqRel  | each other | whoever comes second sees the result                |
-    /// | set and clear WAITED | AcqRel  | end        | K5: the waker is seen by whoever gets it; the result |
-    /// | look                 | Acquire | end        | the handle sees the result                          |
+    /// | end                  | AcqRel  | the others | the handle sees the result, the task the waker      |
+    /// | set WAITED           | AcqRel  | end        | K5: the waker is seen by whoever gets it; the result |
+    /// | clear WAITED, detach | Acquire | end        | the handle sees the result                          |
+    /// | look                 | Acquire | end        | the same                                            |
     fate: AtomicU8,
     /// A worker's own: it polls futures (`stackless.rs`).
     pub(crate) is_carrier: Cell<bool>,
@@ -205,11 +208,11 @@ impl TaskRef {
     ///
     /// # Safety
     ///
-    /// What closure and result borrow lives until the task has ended, and the outcome is gone or forgotten.
+    /// What closure and result borrow lives until the task has ended, and the outcome is gone or forgotten. Both are `Send`, or the
+    /// task is started by nobody but the calling thread.
     pub(crate) unsafe fn prepare<F, T>(slot: Slot, home: &'static Shared, spawn: Spawn, closure: F) -> Outcome<T>
     where
-        F: FnOnce() -> T + Send,
-        T: Send,
+        F: FnOnce() -> T,
     {
         let this = Self::of(slot);
         let task = this.get();

@@ -85,6 +85,8 @@ mod sync;
 // The life of a task, in the order in which it meets these.
 mod runtime;
 
+mod local;
+
 pub mod task;
 
 mod header;
@@ -144,6 +146,7 @@ pub use greenlight_core::{
     Watcher, defer, park, select, select_biased,
 };
 pub use join::{JoinError, JoinHandle};
+pub use local::{Drive, LocalRuntime};
 pub use locals::TaskLocal;
 pub use runtime::{Builder, Runtime};
 pub use scope::{Scope, ScopeBuilder, ScopedJoinHandle, scope};

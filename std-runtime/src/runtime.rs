@@ -67,6 +67,24 @@ pub(crate) fn for_each_worker(mut f: impl FnMut(&'static Worker)) {
 }
 
 impl Shared {
+    /// With workers that have no threads yet.
+    fn new(count: usize, cpus: usize, spares: usize, name: &str) -> &'static Self {
+        let shared: &'static Shared = Box::leak(Box::new(Self {
+            workers: OnceLock::new(),
+            spares: (0..spares).map(|_| OnceLock::new()).collect(),
+            spares_made: AtomicUsize::new(0),
+            name: name.to_owned(),
+            spinning: AtomicUsize::new(0),
+            // On one CPU a worker that spins only keeps those from it that would bring it work.
+            spinners: if cpus > 1 { count / 2 } else { 0 },
+            ended: AtomicBool::new(false),
+            futures: Mutex::default(),
+            next: AtomicUsize::new(0),
+        }));
+        let _ = shared.workers.set((0..count).map(|index| Worker::new(index, shared)).collect());
+        shared
+    }
+
     pub(crate) fn workers(&self) -> &[Worker] {
         self.workers.get().map_or(&[], |workers| workers)
     }
@@ -202,6 +220,31 @@ impl Shared {
         }
         // All have ended; the global runtime never does.
         global().shared.place_future(future);
+    }
+
+    /// How many futures have not ended.
+    pub(crate) fn count_futures(&self) -> usize {
+        self.futures().len()
+    }
+
+    /// For a runtime whose workers have no threads that would end.
+    pub(crate) fn mark_ended(&self) {
+        self.ended.store(true, SeqCst);
+    }
+
+    /// Starts `f` on the worker of a hosted runtime, bound to it.
+    ///
+    /// # Safety
+    ///
+    /// As for [`TaskRef::prepare`]. The calling thread is the owner's, which drives the worker.
+    #[track_caller]
+    pub(crate) unsafe fn spawn_here<F: FnOnce() -> T, T>(&'static self, spawn: Spawn, f: F) -> Outcome<T> {
+        let slot = stack::acquire(spawn.stack).unwrap_or_else(|error| panic!("cannot start a green thread: {error}"));
+        // SAFETY: the caller's promise.
+        let outcome = unsafe { TaskRef::prepare(slot, self, spawn, f) };
+        // SAFETY: the caller's promise.
+        unsafe { self.workers()[0].place_here(outcome.task()) };
+        outcome
     }
 
     /// No more tasks from outside; the workers end after their last ones.
@@ -445,23 +488,10 @@ impl Builder {
         if name.contains('\0') {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the name of a runtime has a zero byte in it"));
         }
-        hooks::install().map_err(io::Error::other)?;
-        name_panics();
-        stack::overflow::install(describe);
-        let shared: &'static Shared = Box::leak(Box::new(Shared {
-            workers: OnceLock::new(),
-            spares: (0..self.spare_workers).map(|_| OnceLock::new()).collect(),
-            spares_made: AtomicUsize::new(0),
-            name: name.to_owned(),
-            spinning: AtomicUsize::new(0),
-            spinners: if cpus > 1 { count / 2 } else { 0 },
-            ended: AtomicBool::new(false),
-            futures: Mutex::default(),
-            next: AtomicUsize::new(0),
-        }));
-        let workers: Box<[Worker]> = (0..count).map(|index| Worker::new(index, shared)).collect();
+        install()?;
+        let shared = Shared::new(count, cpus, self.spare_workers, name);
         let runtime = Runtime { shared };
-        let workers = shared.workers.get_or_init(|| workers);
+        let workers = shared.workers();
         for (started, worker) in workers.iter().enumerate() {
             if let Err(error) = shared.start_thread(worker) {
                 // Those that started end with `runtime`, which is dropped here; the others never began.
@@ -472,6 +502,23 @@ impl Builder {
         RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner).push(shared);
         Ok(runtime)
     }
+}
+
+/// A runtime of one worker that has no thread.
+pub(crate) fn hosted(hook: Box<dyn Fn() + Send + Sync>) -> io::Result<&'static Shared> {
+    install()?;
+    let shared = Shared::new(1, 1, 0, "");
+    shared.workers()[0].host(hook);
+    RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner).push(shared);
+    Ok(shared)
+}
+
+/// What a process needs for its first runtime.
+fn install() -> io::Result<()> {
+    hooks::install().map_err(io::Error::other)?;
+    name_panics();
+    stack::overflow::install(describe);
+    Ok(())
 }
 
 /// Has each panic of a green thread say which one, before whatever else is said about it.
@@ -528,3 +575,21 @@ pub(crate) fn here() -> &'static Shared {
 
 #[cfg(all(test, loom))]
 pub(crate) mod models;
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// At most half of the workers spin at a time, and none where there is one CPU.
+    #[test]
+    fn half_of_the_workers_may_spin() {
+        for (count, cpus, spinners) in [(1, 1, 0), (8, 1, 0), (1, 2, 0), (2, 2, 1), (5, 8, 2), (64, 4, 32)] {
+            let shared = Shared::new(count, cpus, 0, "");
+            let all = |_| (0..count + 1).filter(|_| shared.start_spinning()).count();
+            assert_eq!(all(()), spinners, "{count} workers on {cpus} CPUs");
+            assert_eq!(all(()), 0);
+            (0..spinners).for_each(|_| shared.stop_spinning());
+            assert_eq!(all(()), spinners, "a place is free again");
+        }
+    }
+}

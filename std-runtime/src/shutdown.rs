@@ -82,7 +82,7 @@ pub(crate) fn run(shared: &'static Shared, limit: Duration) -> ShutdownReport {
 }
 
 /// Asks all tasks of the runtime but the caller to end. Those that have not yet.
-fn cancel_all(shared: &Shared, asked: &mut HashSet<TaskId>) -> Vec<LeftTask> {
+pub(crate) fn cancel_all(shared: &Shared, asked: &mut HashSet<TaskId>) -> Vec<LeftTask> {
     let mut left = Vec::new();
     let caller = task::current_id();
     stack::for_each_slot(|slot| {

@@ -27,7 +27,6 @@ use crate::{
     sync::{
         Mutex, MutexGuard, UnsafeCell,
         atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering::*},
-        model_fence,
     },
 };
 use std::{
@@ -50,18 +49,22 @@ pub(crate) struct About {
     pub(crate) id: TaskId,
     pub(crate) name: Option<Box<str>>,
     pub(crate) site: &'static Location<'static>,
-    /// | operation               | order  | so that                                                               |
-    /// |-------------------------|--------|-----------------------------------------------------------------------|
-    /// | request; look           | SeqCst | the request sees the carrier, or the carrier, before it parks, sees   |
-    /// |                         |        | the request                                                           |
+    /// Relaxed: see `carrier`.
     cancelled: AtomicBool,
-    /// The carrier that polls it now: SeqCst, see above.
+    /// The carrier that polls it now. A request sets `cancelled`, then exchanges null for null here: who comes second sees the first.
+    ///
+    /// | operation         | order             | pairs with | so that                                              |
+    /// |-------------------|-------------------|------------|------------------------------------------------------|
+    /// | poll              | swap, Acquire     | request    | the poll, and what waits in it, sees the request     |
+    /// | request, at null  | Release           | poll       | the same                                             |
+    /// | request, refused  | Relaxed           | nothing    | it has found the carrier, and wakes it               |
+    /// | end of the poll   | Relaxed           | nothing    | a request that still sees the carrier wakes in vain  |
     carrier: AtomicPtr<()>,
 }
 
 impl About {
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.cancelled.load(SeqCst)
+        self.cancelled.load(Relaxed)
     }
 }
 
@@ -201,14 +204,13 @@ where
 {
     fn run(self: Arc<Self>, carrier: TaskRef) {
         self.state.swap(RUNNING, AcqRel);
-        self.about.carrier.store(carrier.as_raw(), SeqCst);
-        model_fence();
+        self.about.carrier.swap(carrier.as_raw(), Acquire);
         carrier.get().polling.set(Some(NonNull::from(&self.about)));
         let waker = Waker::from(self.clone());
         // SAFETY: the caller has taken it out of a queue.
         let polled = unsafe { self.poll(&waker) };
         carrier.get().polling.set(None);
-        self.about.carrier.store(ptr::null_mut(), SeqCst);
+        self.about.carrier.store(ptr::null_mut(), Relaxed);
         match polled {
             Poll::Ready(ending) => {
                 self.state.swap(DONE, AcqRel);
@@ -230,10 +232,9 @@ where
     }
 
     fn cancel(self: Arc<Self>) {
-        self.about.cancelled.store(true, SeqCst);
-        model_fence();
-        let carrier = self.about.carrier.load(SeqCst);
-        if !carrier.is_null() {
+        self.about.cancelled.store(true, Relaxed);
+        let null = ptr::null_mut();
+        if let Err(carrier) = self.about.carrier.compare_exchange(null, null, Release, Relaxed) {
             TaskRef::from_raw(carrier).wake(); // its poll may wait; at worst in vain
         }
         self.wake();

@@ -29,10 +29,6 @@ mod imp {
         }
     }
 
-    /// Nothing: see the model checker's.
-    #[inline(always)]
-    pub(crate) fn model_fence() {}
-
     /// A static that holds atomics or locks of the protocols.
     macro_rules! protocol_static {
         ($(#[$meta:meta])* $vis:vis static $name:ident: $ty:ty = $value:expr;) => {
@@ -48,12 +44,6 @@ mod imp {
         cell::{Cell, UnsafeCell},
         sync::{Mutex, MutexGuard, atomic},
     };
-
-    /// The model checker takes SeqCst loads and stores for acquire and release. Where their total order matters, a load comes
-    /// after this fence, which it does know; the word that the other side reads was written before its own such load.
-    pub(crate) fn model_fence() {
-        loom::sync::atomic::fence(loom::sync::atomic::Ordering::SeqCst);
-    }
 
     /// Made when first used, anew for each run of a model.
     macro_rules! protocol_static {

@@ -22,6 +22,7 @@
 //!   engaged. Whatever else is put with a worker, it runs.
 
 mod carriers;
+mod hosted;
 mod mode;
 mod sleep;
 mod sockets;
@@ -31,7 +32,7 @@ mod watched;
 pub(crate) use mode::WAKES;
 pub(crate) use sockets::take_turns;
 
-use self::{carriers::Futures, mode::Mode, timers::Timers, watched::Watched};
+use self::{carriers::Futures, hosted::Host, mode::Mode, timers::Timers, watched::Watched};
 use crate::{
     arch,
     header::{Inbox, TaskList, TaskRef},
@@ -48,6 +49,7 @@ use greenlight_core::{SpinMutex, park::Tick};
 use std::{
     cell::{Cell, RefCell},
     ffi::c_void,
+    sync::OnceLock,
     sync::PoisonError,
     thread::Thread,
 };
@@ -80,6 +82,8 @@ pub(crate) struct Worker {
     /// None before it runs. A spare worker has one after the other.
     thread: Mutex<Option<Thread>>,
     pub(crate) watched: Watched,
+    /// Set before its first task, if it has no thread.
+    host: OnceLock<Host>,
     local: Local,
 }
 
@@ -105,6 +109,8 @@ struct Local {
     idle_carriers: RefCell<Vec<TaskRef>>,
     /// Carriers at work that do not wait inside a poll.
     busy_carriers: Cell<u32>,
+    /// Carriers that do.
+    parked_carriers: Cell<usize>,
     closing: Cell<bool>,
     /// A spare worker that has slept for long enough: W4.
     retires: Cell<bool>,
@@ -160,6 +166,7 @@ impl Worker {
             ended: AtomicBool::new(false),
             thread: Mutex::new(None),
             watched: Watched::new(true),
+            host: OnceLock::new(),
             local: Local {
                 base: Cell::new(std::ptr::null_mut()),
                 base_bounds: Cell::new((std::ptr::null(), 0)),
@@ -171,6 +178,7 @@ impl Worker {
                 ready: RefCell::new(TaskList::new()),
                 idle_carriers: RefCell::new(Vec::new()),
                 busy_carriers: Cell::new(0),
+                parked_carriers: Cell::new(0),
                 closing: Cell::new(false),
                 retires: Cell::new(false),
                 timers: Timers::new(),
@@ -212,9 +220,9 @@ impl Worker {
         self.mode.is_asleep()
     }
 
-    /// Whether its thread sleeps, or has ended.
+    /// Whether the monitor need not look at it: its thread sleeps, or has ended, or is the host's.
     pub(crate) fn rests(&self) -> bool {
-        self.mode.rests() || self.ended.load(SeqCst)
+        self.mode.rests() || self.ended.load(SeqCst) || self.is_hosted()
     }
 
     /// Puts a task that has not started here. Gives it back if this worker has ended.
@@ -436,8 +444,10 @@ impl Worker {
         }
         let carries = u32::from(task.get().is_carrier.get());
         self.local.busy_carriers.set(self.local.busy_carriers.get() - carries);
+        self.local.parked_carriers.set(self.local.parked_carriers.get() + carries as usize);
         self.leave(Some(task), After::Park(task), self.pick());
         self.local.busy_carriers.set(self.local.busy_carriers.get() + carries);
+        self.local.parked_carriers.set(self.local.parked_carriers.get() - carries as usize);
     }
 
     /// Lets the others go first.

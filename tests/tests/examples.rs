@@ -61,3 +61,10 @@ fn the_tour_shows_its_eight_points() {
     assert!(!out.contains("never printed") && !err.contains("never printed"));
     assert!(err.contains("negative counter"), "the panic hook has reported the misuse: {err}");
 }
+
+#[test]
+fn a_host_loop_runs_green_threads_between_its_events() {
+    let (output, out, err) = run("host_loop");
+    assert!(output.status.success(), "{out}\n{err}");
+    assert_eq!(out, "hello, and the cursor has blinked 3 times\n", "{err}");
+}

@@ -67,9 +67,9 @@ impl TaskList {
 pub(crate) struct Inbox {
     /// | operation | order   | pairs with | so that                                                            |
     /// |-----------|---------|------------|--------------------------------------------------------------------|
-    /// | push      | SeqCst  | take, look | the worker sees the task's link; the sleep protocol (worker.rs)    |
-    /// | take      | AcqRel  | push       | the same                                                           |
-    /// | look      | SeqCst  | push       | the sleep protocol                                                 |
+    /// | push      | Release | take       | the worker sees the task's link                                    |
+    /// | take      | Acquire | push       | the same                                                           |
+    /// | look      | Relaxed | nothing    | the fences of W3 see to it that a last look is not in vain         |
     top: AtomicPtr<Task>,
 }
 
@@ -84,7 +84,7 @@ impl Inbox {
         let mut top = self.top.load(Relaxed);
         loop {
             task.get().next.set(NonNull::new(top).map(TaskRef));
-            match self.top.compare_exchange_weak(top, task.0.as_ptr(), SeqCst, Relaxed) {
+            match self.top.compare_exchange_weak(top, task.0.as_ptr(), Release, Relaxed) {
                 Ok(_) => return,
                 Err(now) => top = now,
             }
@@ -92,12 +92,12 @@ impl Inbox {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.top.load(SeqCst).is_null()
+        self.top.load(Relaxed).is_null()
     }
 
     /// All of them, the oldest first.
     pub(crate) fn take(&self) -> TaskList {
-        let mut newest = NonNull::new(self.top.swap(std::ptr::null_mut(), AcqRel)).map(TaskRef);
+        let mut newest = NonNull::new(self.top.swap(std::ptr::null_mut(), Acquire)).map(TaskRef);
         let mut oldest_first = None;
         while let Some(task) = newest {
             newest = task.get().next.replace(oldest_first);

@@ -107,7 +107,7 @@ impl<T> Outcome<T> {
         if before & WAITED == 0 {
             return Ok(None); // only the handle sets it
         }
-        if fate.fetch_and(!WAITED, AcqRel) & ENDED != 0 {
+        if fate.fetch_and(!WAITED, Acquire) & ENDED != 0 {
             return Err(Ended); // the task has taken it
         }
         // SAFETY: K5: it was set, and we have cleared it first.
@@ -129,7 +129,7 @@ impl<T> Drop for Outcome<T> {
         let _let_go = LetGo(self.task);
         let fate = &self.task.get().fate;
         let waker = self.take_waker(fate.load(Relaxed)).ok().flatten();
-        if fate.fetch_or(DETACHED, AcqRel) & ENDED != 0 {
+        if fate.fetch_or(DETACHED, Acquire) & ENDED != 0 {
             abandon(self.take(), self.scope.as_deref());
         }
         drop(waker); // foreign code, so at the end

@@ -19,24 +19,24 @@ impl TaskRef {
             task.worker.set(Some(worker));
         }
         debug_assert!(task.worker.get().is_some_and(|home| std::ptr::eq(home, worker)), "a started task is bound");
-        let before = task.state.swap(RUNNING, AcqRel);
+        let before = task.state.swap(RUNNING, Acquire);
         debug_assert!(matches!(before & !NOTIFIED, READY | PARKED));
     }
 
     /// Whether a wake-up came since it last ran; taken away, so that its next park is a real one.
     pub(crate) fn take_notification(self) -> bool {
         let state = &self.get().state;
-        state.load(Relaxed) == RUNNING | NOTIFIED && state.swap(RUNNING, AcqRel) == RUNNING | NOTIFIED
+        state.load(Relaxed) == RUNNING | NOTIFIED && state.swap(RUNNING, Acquire) == RUNNING | NOTIFIED
     }
 
     /// Its stack was left: it sleeps. False if a wake-up came first: then it is the caller's to queue.
     pub(crate) fn park(self) -> bool {
-        self.get().state.compare_exchange(RUNNING, PARKED, AcqRel, Acquire).is_ok()
+        self.get().state.compare_exchange(RUNNING, PARKED, Release, Relaxed).is_ok()
     }
 
     /// Its stack was left, but it wants to go on: it is the caller's to queue.
     pub(crate) fn make_ready(self) {
-        self.get().state.swap(READY, AcqRel);
+        self.get().state.swap(READY, Relaxed);
     }
 
     /// Leaves a wake-up. If the task was parked, it is the caller's to queue, with the worker it is bound to.

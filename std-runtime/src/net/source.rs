@@ -210,15 +210,15 @@ impl Handle {
         std::ptr::from_ref(self.0).addr()
     }
 
-    /// Has the socket's events come here, if they do not already: by the poller of this worker, or on a thread that is none, of
-    /// some worker of the global runtime.
+    /// Has the socket's events come here, if they do not already: by the poller of this worker; or, on a thread that is none or
+    /// that a host's loop drives, of some worker of the global runtime.
     ///
     /// # Errors
     ///
     /// The system's: no descriptor is left for the poller, or this one cannot be polled.
     pub(super) fn register(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
         let mut registration = self.0.registration();
-        let mut worker = worker::current();
+        let mut worker = worker::current().filter(|worker| !worker.is_hosted());
         while registration.at.is_none() {
             let candidate = worker.take().unwrap_or_else(some_worker);
             let token = u64::from(registration.generation) << 32 | u64::from(self.0.index);

@@ -4,19 +4,7 @@ use super::*;
 
 /// Freed by [`free`].
 pub(crate) fn shared(workers: usize) -> &'static Shared {
-    let shared: &'static Shared = Box::leak(Box::new(Shared {
-        workers: OnceLock::new(),
-        spares: Box::default(),
-        spares_made: AtomicUsize::new(0),
-        name: String::new(),
-        spinning: AtomicUsize::new(0),
-        spinners: 0,
-        ended: AtomicBool::new(false),
-        futures: Mutex::default(),
-        next: AtomicUsize::new(0),
-    }));
-    let _ = shared.workers.set((0..workers).map(|index| Worker::new(index, shared)).collect());
-    shared
+    Shared::new(workers, 1, 0, "")
 }
 
 /// # Safety

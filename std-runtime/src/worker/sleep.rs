@@ -55,7 +55,7 @@ impl Worker {
     }
 
     /// Whether any source of work has something. With `desperate`, also what was given to a worker that is still waking.
-    fn has_work(&self, desperate: bool) -> bool {
+    pub(super) fn has_work(&self, desperate: bool) -> bool {
         // `next` may be full too: a timer's wake-up goes there.
         let mine = !self.inbox.is_empty() || self.free_len.load(SeqCst) > 0 || self.futures_len.load(SeqCst) > 0;
         let woken = self.local.next.take().inspect(|task| self.local.next.set(Some(*task))).is_some();
@@ -121,7 +121,9 @@ impl Worker {
     /// Wakes the worker's thread if it sleeps (W3: after the work was put there).
     pub(crate) fn rouse(&self) {
         if self.mode.rouse() {
-            if self.in_poller.load(Relaxed) {
+            if let Some(host) = self.host.get() {
+                host.wake();
+            } else if self.in_poller.load(Relaxed) {
                 self.poller.ring(); // W5
             } else if let Some(thread) = &*self.thread.lock().unwrap_or_else(PoisonError::into_inner) {
                 thread.unpark();

@@ -4,8 +4,8 @@ use super::*;
 use crate::header::models::{free, task};
 use loom::{sync::Arc, thread};
 
-/// Two threads push, the worker takes meanwhile: each task arrives once, the list is whole. Fails if `push` is Relaxed, or
-/// `take`: then a link is read while it is written.
+/// Two threads push, the worker takes meanwhile: each task arrives once, the list is whole. Fails if `push` is Relaxed,
+/// or `take`: then a link is read while it is written.
 #[test]
 fn inbox_brings_each_task_once() {
     loom::model(|| {

@@ -72,8 +72,8 @@ struct Place(NonNull<UnsafeCell<Option<Ending<Arc<()>>>>>);
 // SAFETY: shared by the rules that the models check.
 unsafe impl Send for Place {}
 
-/// A handle that waits is woken once and takes the result. Fails if the end is Relaxed, or either of the handle's looks (the
-/// first, and that of setting WAITED).
+/// A handle that waits is woken once and takes the result. Fails if the end is Acquire, if the first look is Relaxed, and if
+/// setting WAITED is less than AcqRel.
 #[test]
 fn fate_wakes_who_joins() {
     model(|mut outcome| {
@@ -95,7 +95,7 @@ fn fate_wakes_who_joins() {
 }
 
 /// A handle that is polled with one waker, then with another: the last one is woken, if one is, and none is left over. Fails
-/// if clearing WAITED is less than AcqRel.
+/// if clearing WAITED is Relaxed.
 #[test]
 fn fate_takes_the_last_waker() {
     model(|mut outcome| {
@@ -116,7 +116,7 @@ fn fate_takes_the_last_waker() {
 }
 
 /// A handle that goes while the task ends: the result is dropped by one of the two, and so is the waker. Fails if the end is less
-/// than AcqRel, or detaching is.
+/// than AcqRel, or detaching is Relaxed.
 #[test]
 fn fate_drops_the_result_once() {
     for polled in [false, true] {

@@ -74,13 +74,14 @@ fn model(wakers: usize) {
     });
 }
 
-/// A wake-up is never lost, however it meets a park: the task would wait for ever.
+/// A wake-up is never lost, however it meets a park: the task would wait for ever. Fails if `notify` is less than AcqRel, or
+/// `resume` is Relaxed, or the taking of a notification is; and if `park` is Relaxed, since the waker looks for the worker.
 #[test]
 fn state_loses_no_wake_up() {
     model(1);
 }
 
-/// Two wakers: the task is queued once, and sees what both did.
+/// Two wakers: the task is queued once, and sees what both did. Fails as above, and if `make_ready` stores instead of swapping.
 #[test]
 fn state_queues_a_task_once() {
     model(2);
