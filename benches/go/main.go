@@ -1,4 +1,4 @@
-// The workloads in Go: PROG WORKLOAD|list|all [-workers W] [-scale F].
+// The workloads in Go: PROG WORKLOAD|list|all [-workers W] [-scale F] [-enough SECONDS].
 //
 // Prints NAME<TAB>METRIC<TAB>VALUE for each figure: the median of a few repeats after a warm-up. Exits with 1 if a result is wrong.
 // What each workload does stands in the README beside this folder; its Rust form is in src/bin/compare/peer.
@@ -29,6 +29,9 @@ type workload struct {
 }
 
 var scale = 1.0
+
+// enough is how long a workload is repeated at most.
+var enough time.Duration
 
 // of is so many of what the workload has full of at scale 1.
 func of(full int) int {
@@ -62,7 +65,7 @@ var workloads = []workload{
 	{name: "pipeline", run: pipeline, repeats: 3, warmUp: true, speedUp: true},
 	{name: "pool", run: pool, repeats: 3, warmUp: true, speedUp: true},
 	{name: "hog", run: hog, repeats: 1},
-	{name: "blocking", run: blocking, repeats: 3},
+	{name: "blocking", run: blocking, repeats: 1},
 	{name: "echo", run: echo, repeats: 5, warmUp: true},
 }
 
@@ -74,7 +77,9 @@ func main() {
 	flags := flag.NewFlagSet("compare-go", flag.ExitOnError)
 	workers := flags.Int("workers", 2, "how many OS threads run goroutines")
 	flags.Float64Var(&scale, "scale", 1, "how much of the work")
+	seconds := flags.Float64("enough", 1e6, "after so many seconds no further repeat begins")
 	flags.Parse(os.Args[2:])
+	enough = time.Duration(*seconds * 1e9)
 	if flags.NArg() > 0 {
 		usage(flags.Arg(0) + ": one workload at a time, options behind it")
 	}
@@ -98,7 +103,7 @@ func main() {
 }
 
 func usage(message string) {
-	fmt.Fprintln(os.Stderr, message+"\ncompare-go WORKLOAD|list|all [-workers W] [-scale F]")
+	fmt.Fprintln(os.Stderr, message+"\ncompare-go WORKLOAD|list|all [-workers W] [-scale F] [-enough SECONDS]")
 	os.Exit(2)
 }
 
@@ -126,7 +131,7 @@ func (w *workload) measure(workers int) {
 
 func (w *workload) medians() []figure {
 	var runs [][]figure
-	for range w.repeats {
+	for start := time.Now(); len(runs) == 0 || len(runs) < w.repeats && time.Since(start) < enough; {
 		runs = append(runs, w.run())
 	}
 	medians := runs[0]

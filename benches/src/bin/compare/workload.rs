@@ -83,8 +83,8 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     },
     Workload {
         warm_up: false,
-        repeats: 3,
-        ..row("blocking", Programs, 1.0, "64 tasks block their thread 5 times for 20 ms")
+        repeats: 1,
+        ..row("blocking", Programs, 1.0, "64 tasks make 5 system calls of 20 ms, as their library would have it")
     },
     row("echo", Programs, 0.02, "TCP echo on loopback: 64 clients, 64 bytes"),
 ];

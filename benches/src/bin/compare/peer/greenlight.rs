@@ -12,7 +12,7 @@ pub(crate) const GREEN: Peer = Peer {
     about: "green threads",
     workloads: blocking::workload::<Green>,
     absent: &[ECHO],
-    lighter: &[("blocking", "the calls go through `greenlight::blocking`")],
+    lighter: &[],
 };
 
 pub(crate) const ASYNC: Peer = Peer {
@@ -20,7 +20,7 @@ pub(crate) const ASYNC: Peer = Peer {
     about: "futures by `go_async`",
     workloads: stackless::workload::<Async>,
     absent: &[ECHO],
-    lighter: &[("blocking", "the calls go through `greenlight::blocking`")],
+    lighter: &[],
 };
 
 fn runtime(workers: usize) -> &'static Runtime {

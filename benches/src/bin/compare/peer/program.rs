@@ -5,6 +5,7 @@ use crate::workload::{self, WORKLOADS, Workload};
 use std::{
     fmt,
     process::{Command, exit},
+    time::{Duration, Instant},
 };
 
 /// The figures of one run, by metric.
@@ -15,6 +16,8 @@ pub(crate) type Figures = Vec<(&'static str, f64)>;
 pub(crate) struct Size {
     pub(crate) workers: usize,
     pub(crate) scale: f64,
+    /// After this time no further repeat begins.
+    pub(crate) enough: Duration,
 }
 
 impl Size {
@@ -51,7 +54,7 @@ pub(crate) fn run(peer: &'static Peer, arguments: &[String]) {
 }
 
 fn parse(peer: &Peer, arguments: &[String]) -> (String, Size) {
-    let mut size = Size { workers: 2, scale: 1.0 };
+    let mut size = Size { workers: 2, scale: 1.0, enough: Duration::MAX };
     let mut name = None;
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
@@ -64,6 +67,10 @@ fn parse(peer: &Peer, arguments: &[String]) -> (String, Size) {
                 Some(scale) if scale > 0.0 => size.scale = scale,
                 _ => usage(peer, "--scale wants a number over 0"),
             },
+            "--enough" => match arguments.next().and_then(|value| value.parse().ok()) {
+                Some(seconds) if (0.0..1e9).contains(&seconds) => size.enough = Duration::from_secs_f64(seconds),
+                _ => usage(peer, "--enough wants seconds"),
+            },
             flag if flag.starts_with('-') => usage(peer, &format!("unknown option {flag}")),
             other if name.is_none() => name = Some(other.to_owned()),
             other => usage(peer, &format!("{other}: one workload at a time")),
@@ -74,7 +81,7 @@ fn parse(peer: &Peer, arguments: &[String]) -> (String, Size) {
 }
 
 fn usage(peer: &Peer, message: &str) -> ! {
-    eprintln!("{message}\ncompare peer {} WORKLOAD|list|all [--workers W] [--scale F]", peer.name);
+    eprintln!("{message}\ncompare peer {} WORKLOAD|list|all [--workers W] [--scale F] [--enough SECONDS]", peer.name);
     exit(2)
 }
 
@@ -84,7 +91,11 @@ fn one(peer: &'static Peer, workload: &Workload, mut size: Size) {
     if workload.warm_up {
         run(&Size { scale: size.scale / 10.0, ..size });
     }
-    let repeats: Vec<Figures> = (0..workload.repeats).map(|_| run(&size)).collect();
+    let start = Instant::now();
+    let mut repeats = vec![run(&size)];
+    while repeats.len() < workload.repeats && start.elapsed() < size.enough {
+        repeats.push(run(&size));
+    }
     let mut figures = medians(&repeats);
     if workload.speed_up && size.workers > 1 {
         let own = figures.first().expect("a figure").1;
@@ -124,7 +135,13 @@ fn itself(peer: &Peer, name: &str, size: &Size) -> String {
         .and_then(|program| {
             let (workers, scale) = (size.workers.to_string(), size.scale.to_string());
             let arguments = ["peer", peer.name, name, "--workers", &workers, "--scale", &scale];
-            Command::new(program).args(arguments).stderr(std::process::Stdio::inherit()).output()
+            let enough =
+                (size.enough < Duration::MAX).then(|| ["--enough".to_owned(), size.enough.as_secs_f64().to_string()]);
+            Command::new(program)
+                .args(arguments)
+                .args(enough.into_iter().flatten())
+                .stderr(std::process::Stdio::inherit())
+                .output()
         })
         .unwrap_or_else(|error| panic!("cannot start this program anew: {error}"));
     if !output.status.success() {

@@ -29,7 +29,6 @@ pub(crate) const SMOL: Peer = Peer {
         ("unbuf100", UNBUFFERED),
         ("select2", UNBUFFERED),
         ("sieve", UNBUFFERED),
-        ("blocking", "the calls go through `unblock`"),
     ],
 };
 

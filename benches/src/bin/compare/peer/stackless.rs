@@ -670,21 +670,24 @@ fn pool<P: Tasks>(size: &Size) -> Figures {
 fn hog<P: Tasks>(size: &Size) -> Figures {
     let time = Duration::from_secs_f64(2.0 * size.scale.min(1.0));
     P::run(size.workers, async move {
-        let over = Arc::new(AtomicBool::new(false));
+        let [begun, over] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
         let sleeper = P::spawn({
-            let over = over.clone();
+            let (begun, over) = (begun.clone(), over.clone());
             async move {
                 let mut late = Vec::new();
                 while !over.load(Relaxed) {
                     let start = Instant::now();
                     P::sleep(Duration::from_millis(1)).await;
-                    late.push(start.elapsed().saturating_sub(Duration::from_millis(1)));
+                    if begun.load(Relaxed) {
+                        late.push(start.elapsed().saturating_sub(Duration::from_millis(1)));
+                    }
                 }
                 late
             }
         });
         // It sleeps when they begin.
         P::sleep(Duration::from_millis(5)).await;
+        begun.store(true, Relaxed);
         join_all::<P, ()>((0..2).map(|_| P::spawn(async move { work::spin(time) })).collect()).await;
         over.store(true, Relaxed);
         work::lateness(P::join(sleeper).await)

@@ -30,7 +30,6 @@ pub(crate) const TOKIO: Peer = Peer {
         ("select2", UNBUFFERED),
         ("sieve", UNBUFFERED),
         ("million", "the tasks wait on a `watch`"),
-        ("blocking", "the calls go through `spawn_blocking`"),
     ],
 };
 
