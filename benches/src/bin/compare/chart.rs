@@ -1,4 +1,4 @@
-//! The report to look at: for each group of workloads a chart of bars, each as long as its peer is quicker or slower than Go.
+//! The report to look at: for each group of workloads a chart of bars, each as long as its peer is better or worse than Go.
 
 use crate::{
     contender::GO,
@@ -72,7 +72,7 @@ fn draw(
     let area = SVGBackend::new(path, (WIDTH, (TOP + height + 40) as u32)).into_drawing_area();
     area.fill(&WHITE)?;
     let fact = |name: &str| about.0.iter().find(|(other, _)| *other == name).map_or("", |(_, value)| value.as_str());
-    let title = format!("{}: how many times as quick as Go", group.name());
+    let title = format!("{}: how many times as good as Go", group.name());
     area.draw_text(&title, &text(18, BLACK), (12, 10))?;
     let place = format!("{}; {}; commit {}; log scale", fact("machine"), fact("date"), fact("commit"));
     area.draw_text(&place, &text(12, RGBColor(90, 90, 90)), (12, 32))?;
