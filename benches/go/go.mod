@@ -1,0 +1,3 @@
+module greenlight/compare
+
+go 1.22

@@ -1,0 +1,267 @@
+//! Ourselves: green threads, and futures as tasks of the same runtime.
+
+use super::{Peer, blocking, stackless};
+use greenlight::{JoinHandle, Mutex, Runtime, RwLock, WaitGroup, channel, go, go_async, select};
+use smol::future::race;
+use std::{future::Future, sync::OnceLock, time::Duration};
+
+const ECHO: (&str, &str) = ("echo", "there are no sockets yet");
+
+pub(crate) const GREEN: Peer = Peer {
+    name: "greenlight",
+    about: "green threads",
+    workloads: blocking::workload::<Green>,
+    absent: &[ECHO],
+    lighter: &[],
+};
+
+pub(crate) const ASYNC: Peer = Peer {
+    name: "greenlight-async",
+    about: "futures by `go_async`",
+    workloads: stackless::workload::<Async>,
+    absent: &[ECHO],
+    lighter: &[],
+};
+
+fn runtime(workers: usize) -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| Runtime::builder().workers(workers).build().expect("a runtime"))
+}
+
+fn join<R>(handle: JoinHandle<R>) -> R {
+    handle.join().unwrap_or_else(|error| error.resume())
+}
+
+/// Our channels and locks, and green threads.
+pub(super) struct Green;
+
+impl blocking::Channels for Green {
+    type Sender<T: Send + 'static> = channel::Sender<T>;
+    type Receiver<T: Send + 'static> = channel::Receiver<T>;
+
+    fn channel<T: Send + 'static>(capacity: usize) -> (channel::Sender<T>, channel::Receiver<T>) {
+        channel::bounded(capacity)
+    }
+
+    fn sender<T: Send + 'static>(tx: &channel::Sender<T>) -> channel::Sender<T> {
+        tx.clone()
+    }
+
+    fn receiver<T: Send + 'static>(rx: &channel::Receiver<T>) -> channel::Receiver<T> {
+        rx.clone()
+    }
+
+    #[inline]
+    fn send<T: Send + 'static>(tx: &channel::Sender<T>, value: T) -> bool {
+        tx.send(value).is_ok()
+    }
+
+    #[inline]
+    fn recv<T: Send + 'static>(rx: &channel::Receiver<T>) -> Option<T> {
+        rx.recv().ok()
+    }
+
+    #[inline]
+    fn try_recv<T: Send + 'static>(rx: &channel::Receiver<T>) -> Option<T> {
+        rx.try_recv().ok()
+    }
+
+    #[inline]
+    fn select(receivers: &[channel::Receiver<u64>]) -> u64 {
+        super::threads::select!(select, receivers)
+    }
+}
+
+impl blocking::Locks for Green {
+    type Mutex = Mutex<u64>;
+    type RwLock = RwLock<u64>;
+
+    fn mutex() -> Mutex<u64> {
+        Mutex::new(0)
+    }
+
+    #[inline]
+    fn increment(mutex: &Mutex<u64>) {
+        *mutex.lock() += 1;
+    }
+
+    fn value(mutex: &Mutex<u64>) -> u64 {
+        *mutex.lock()
+    }
+
+    fn rw_lock(value: u64) -> RwLock<u64> {
+        RwLock::new(value)
+    }
+
+    #[inline]
+    fn read(lock: &RwLock<u64>) -> u64 {
+        *lock.read()
+    }
+
+    fn add_and_done(times: usize) {
+        let group = WaitGroup::new();
+        for _ in 0..times {
+            group.add(1);
+            group.done();
+        }
+        group.wait();
+    }
+}
+
+impl blocking::Tasks for Green {
+    type OneToOne = Self;
+    type ManyToOne = Self;
+    type ManyToMany = Self;
+    type Locks = Self;
+    type Handle<R: Send + 'static> = JoinHandle<R>;
+    type Listener = ();
+
+    fn run<R: Send + 'static>(workers: usize, main: impl FnOnce() -> R + Send + 'static) -> R {
+        runtime(workers).run(main)
+    }
+
+    #[inline]
+    fn spawn<R: Send + 'static>(task: impl FnOnce() -> R + Send + 'static) -> JoinHandle<R> {
+        go(task)
+    }
+
+    #[inline]
+    fn join<R: Send + 'static>(handle: JoinHandle<R>) -> R {
+        join(handle)
+    }
+
+    fn spawn_and_wait(tasks: usize) {
+        let group = WaitGroup::new();
+        for _ in 0..tasks {
+            group.go(|| ());
+        }
+        group.wait();
+    }
+
+    #[inline]
+    fn yield_now() {
+        greenlight::yield_now();
+    }
+
+    fn sleep(time: Duration) {
+        greenlight::sleep(time);
+    }
+
+    fn blocking(call: impl FnOnce() + Send + 'static) {
+        greenlight::blocking(call).join().expect("no panic");
+    }
+}
+
+struct Async;
+
+impl stackless::Channels for Async {
+    type Sender<T: Send + 'static> = channel::Sender<T>;
+    type Receiver<T: Send + 'static> = channel::Receiver<T>;
+
+    fn channel<T: Send + 'static>(capacity: usize) -> (channel::Sender<T>, channel::Receiver<T>) {
+        channel::bounded(capacity)
+    }
+
+    fn sender<T: Send + 'static>(tx: &channel::Sender<T>) -> channel::Sender<T> {
+        tx.clone()
+    }
+
+    fn receiver<T: Send + 'static>(rx: &channel::Receiver<T>) -> channel::Receiver<T> {
+        rx.clone()
+    }
+
+    async fn send<T: Send + 'static>(tx: &channel::Sender<T>, value: T) -> bool {
+        tx.send_async(value).await.is_ok()
+    }
+
+    async fn recv<T: Send + 'static>(rx: &mut channel::Receiver<T>) -> Option<T> {
+        rx.recv_async().await.ok()
+    }
+
+    fn try_recv<T: Send + 'static>(rx: &mut channel::Receiver<T>) -> Option<T> {
+        rx.try_recv().ok()
+    }
+
+    async fn select2([a, b]: &mut [channel::Receiver<u64>; 2]) -> u64 {
+        race(a.recv_async(), b.recv_async()).await.expect("the senders live as long as the selects")
+    }
+
+    async fn select8([a, b, c, d, e, f, g, h]: &mut [channel::Receiver<u64>; 8]) -> u64 {
+        super::smol::race8!(recv_async, a, b, c, d, e, f, g, h)
+    }
+}
+
+impl stackless::Locks for Async {
+    type Mutex = Mutex<u64>;
+    type RwLock = RwLock<u64>;
+
+    fn mutex() -> Mutex<u64> {
+        Mutex::new(0)
+    }
+
+    async fn increment(mutex: &Mutex<u64>) {
+        *mutex.lock_async().await += 1;
+    }
+
+    async fn value(mutex: &Mutex<u64>) -> u64 {
+        *mutex.lock_async().await
+    }
+
+    fn rw_lock(value: u64) -> RwLock<u64> {
+        RwLock::new(value)
+    }
+
+    async fn read(lock: &RwLock<u64>) -> u64 {
+        *lock.read_async().await
+    }
+
+    fn add_and_done(times: usize) {
+        <Green as blocking::Locks>::add_and_done(times);
+    }
+}
+
+impl stackless::Tasks for Async {
+    type ToOne = Self;
+    type ToMany = Self;
+    type Locks = Self;
+    type Crowd = Self;
+    type Handle<R: Send + 'static> = JoinHandle<R>;
+    type Sockets = ();
+
+    fn run<F: Future<Output: Send + 'static> + Send + 'static>(workers: usize, main: F) -> F::Output {
+        join(runtime(workers).go_async(main))
+    }
+
+    fn spawn<F: Future<Output: Send + 'static> + Send + 'static>(task: F) -> JoinHandle<F::Output> {
+        go_async(task)
+    }
+
+    fn detach<R: Send + 'static>(handle: JoinHandle<R>) {
+        drop(handle);
+    }
+
+    async fn join<R: Send + 'static>(handle: JoinHandle<R>) -> R {
+        handle.await.unwrap_or_else(|error| error.resume())
+    }
+
+    async fn spawn_and_wait(tasks: usize) {
+        let group = WaitGroup::new();
+        for _ in 0..tasks {
+            let token = group.token();
+            drop(go_async(async move { drop(token) }));
+        }
+        group.wait_async().await;
+    }
+
+    async fn yield_now() {
+        smol::future::yield_now().await;
+    }
+
+    async fn sleep(time: Duration) {
+        greenlight::time::sleep_async(time).await;
+    }
+
+    async fn blocking(call: impl FnOnce() + Send + 'static) {
+        greenlight::blocking(call).await.expect("no panic");
+    }
+}
