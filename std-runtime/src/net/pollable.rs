@@ -145,10 +145,26 @@ impl<T: AsFd> Pollable<T> {
         site: &'static Location<'static>,
         attempt: impl FnMut(&T) -> io::Result<R>,
     ) -> io::Result<R> {
-        self.perform_every(None, side, what, site, attempt)
+        Ok(self.perform_every(None, side, what, site, attempt)?.0)
     }
 
-    /// [`perform`](Self::perform), which tries again after `pause` though there is no event.
+    /// [`perform`](Self::perform) for a read of a TCP stream into `room` bytes: it notes that nothing is left (N4).
+    pub(super) fn drain(
+        &self,
+        room: usize,
+        what: &'static str,
+        site: &'static Location<'static>,
+        attempt: impl FnMut(&T) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let (len, seen) = self.perform_every(None, Side::Read, what, site, attempt)?;
+        if 0 < len && len < room {
+            self.side(Side::Read).is_drained(seen);
+        }
+        Ok(len)
+    }
+
+    /// [`perform`](Self::perform), which tries again after `pause` though there is no event. Also what it saw before the attempt that
+    /// did it.
     pub(super) fn perform_every<R>(
         &self,
         pause: Option<Duration>,
@@ -156,16 +172,18 @@ impl<T: AsFd> Pollable<T> {
         what: &'static str,
         site: &'static Location<'static>,
         mut attempt: impl FnMut(&T) -> io::Result<R>,
-    ) -> io::Result<R> {
+    ) -> io::Result<(R, Seen)> {
         worker::take_turns();
         let direction = self.side(side);
         let mut end = None;
         loop {
             let seen = direction.begin()?;
-            match attempt(self.get_ref()) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                done => return done,
+            if !seen.drained {
+                match attempt(self.get_ref()) {
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                    done => return done.map(|done| (done, seen)),
+                }
             }
             // The first wait starts the time limit.
             let end = seen.timeout.map(|timeout| *end.get_or_insert_with(|| Instant::now() + timeout));

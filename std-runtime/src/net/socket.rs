@@ -225,10 +225,6 @@ macro_rules! stream {
                 self.io.try_write_with(|mut io| io.write(buffer))
             }
 
-            fn read_at(&self, site: &'static Location<'static>, buffer: &mut [u8]) -> io::Result<usize> {
-                self.io.perform(Side::Read, $read, site, |mut io| io.read(buffer))
-            }
-
             fn write_at(&self, site: &'static Location<'static>, buffer: &[u8]) -> io::Result<usize> {
                 self.io.perform(Side::Write, $write, site, |mut io| io.write(buffer))
             }

@@ -304,6 +304,10 @@ impl TcpStream {
         }
     }
 
+    fn read_at(&self, site: &'static Location<'static>, buffer: &mut [u8]) -> io::Result<usize> {
+        self.io.drain(buffer.len(), "read from a TCP stream", site, |mut io| io.read(buffer))
+    }
+
     pub(super) fn clone_handle(&self) -> Self {
         Self { io: self.io.clone() }
     }

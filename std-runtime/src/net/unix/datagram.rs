@@ -121,7 +121,8 @@ impl UnixDatagram {
     #[track_caller]
     pub fn send_to_addr(&self, message: &[u8], address: &SocketAddr) -> io::Result<usize> {
         let (what, site) = ("send a datagram", Location::caller());
-        self.io.perform_every(Some(LAST_PAUSE), Side::Write, what, site, |io| io.send_to_addr(message, address))
+        let attempt = |io: &std_net::UnixDatagram| io.send_to_addr(message, address);
+        Ok(self.io.perform_every(Some(LAST_PAUSE), Side::Write, what, site, attempt)?.0)
     }
 
     /// [`send_to_addr`](Self::send_to_addr) that never waits.

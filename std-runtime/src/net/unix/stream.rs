@@ -117,6 +117,11 @@ impl UnixStream {
         Ok((Self::from_std(a)?, Self::from_std(b)?))
     }
 
+    /// Without `drain`: messages with descriptors, or other credentials, in them cut a read short though there is more.
+    fn read_at(&self, site: &'static Location<'static>, buffer: &mut [u8]) -> io::Result<usize> {
+        self.io.perform(Side::Read, "read from a Unix stream", site, |mut io| io.read(buffer))
+    }
+
     /// The peer's address.
     ///
     /// # Errors
