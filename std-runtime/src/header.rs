@@ -28,6 +28,8 @@
 //!   first: the task, by setting `ENDED`, or the handle, by clearing `WAITED`.
 //! * K6  A request to cancel names the id, which no two tasks have in common. So it may come at any time, by anybody who once
 //!   knew of the task.
+//! * K7  A roaming task goes on wherever it is taken up: `worker` is then the one that runs it, and means nothing while it does not run.
+//!   Whoever spawned it has promised that it can bear that (`task::Builder::roaming`).
 
 use crate::{
     locals::{self, Locals},
@@ -93,6 +95,8 @@ pub(crate) struct Task {
     fate: AtomicU8,
     /// A worker's own: it polls futures (`stackless.rs`).
     pub(crate) is_carrier: Cell<bool>,
+    /// Free at every wake, and bound to no worker while it does not run (K7).
+    roams: Cell<bool>,
     /// While above zero, the task is not cancelled.
     shields: Cell<u32>,
     next: Cell<Option<TaskRef>>,
@@ -166,13 +170,15 @@ pub(crate) struct Spawn {
     pub(crate) name: Option<Box<str>>,
     /// On the spawner's own worker, if it has one.
     pub(crate) near: bool,
+    /// Only by the word of whoever spawns (K7).
+    pub(crate) roams: bool,
     pub(crate) scope: Option<Arc<Members>>,
 }
 
 impl Spawn {
     #[track_caller]
     pub(crate) fn here() -> Self {
-        Self { site: Location::caller(), name: None, near: false, scope: None }
+        Self { site: Location::caller(), name: None, near: false, roams: false, scope: None }
     }
 }
 
@@ -259,6 +265,7 @@ impl TaskRef {
         task.tag.store(TaskId::next().0.get() << 1, Release);
         task.shields.set(0);
         task.is_carrier.set(false);
+        task.roams.set(spawn.roams);
         task.polling.set(None);
         task.name.set(spawn.name.map(|name| NonNull::from(Box::leak(name))));
         task.locals.set(None);
@@ -287,10 +294,11 @@ impl TaskRef {
         unsafe { run(task.job.get()) };
     }
 
-    /// Takes the task out of its rest: it runs now, on the calling worker, where it stays from the first time on.
+    /// Takes the task out of its rest: it runs now, on the calling worker, where it stays from the first time on, unless it
+    /// roams.
     pub(crate) fn resume(self, worker: &'static Worker) {
         let task = self.get();
-        if task.worker.get().is_none() {
+        if task.worker.get().is_none() || task.roams.get() {
             task.worker.set(Some(worker));
         }
         debug_assert!(task.worker.get().is_some_and(|home| std::ptr::eq(home, worker)), "a started task is bound");
@@ -314,19 +322,30 @@ impl TaskRef {
         self.get().state.swap(READY, AcqRel);
     }
 
-    /// Leaves a wake-up. If the task was parked, it is the caller's to queue, with the worker it is bound to.
-    fn notify(self) -> Option<&'static Worker> {
-        if self.get().state.fetch_or(NOTIFIED, AcqRel) != PARKED {
-            return None;
-        }
-        // K2: parked, and nobody else took it out of PARKED. It has run, so it is bound.
-        self.get().worker.get()
-    }
-
+    /// Leaves a wake-up. If the task was parked, it is queued: with the worker that it is bound to, or anywhere if it roams.
     pub(crate) fn wake(self) {
-        if let Some(worker) = self.notify() {
+        let task = self.get();
+        if task.state.fetch_or(NOTIFIED, AcqRel) != PARKED {
+            return;
+        }
+        // K2: parked, and nobody else took it out of PARKED. It has run, so it is bound, unless it roams.
+        if task.roams.get() {
+            // SAFETY: a `&'static Shared`, as for every task that is not a carrier.
+            let home: &'static Shared = unsafe { &*task.home.load(Relaxed) };
+            home.place_woken(self);
+        } else if let Some(worker) = task.worker.get() {
             worker.enqueue_woken(self);
         }
+    }
+
+    /// Asked by whoever it belongs to (K2).
+    pub(crate) fn roams(self) -> bool {
+        self.get().roams.get()
+    }
+
+    /// The worker that runs it, for the task itself.
+    pub(crate) fn worker(self) -> Option<&'static Worker> {
+        self.get().worker.get()
     }
 
     /// Binds a task that has not started to `worker`, which is the caller's: no thief takes it.

@@ -165,6 +165,10 @@ impl Crew {
     /// M4.
     fn engage_as_needed(&self, shared: &'static Shared) {
         let (wanted, have) = (shared.workers().len(), self.open + self.computing);
+        if self.idle && self.asked > 0 && self.work {
+            // Put there when nobody was idle, or left to a task that was soon to park.
+            shared.everybody().find(|worker| worker.is_open() && worker.is_idle()).inspect(|idle| idle.rouse());
+        }
         let all_stuck = self.asked > 0 && self.open == 0;
         if !self.idle && (all_stuck && have <= wanted || self.asked > 0 && self.work && have < wanted) {
             let mut disengaged = shared.everybody().filter(|worker| !worker.watched.is_engaged());

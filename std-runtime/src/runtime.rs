@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     /// How many places of `spares` are filled, from the left. Changed by the monitor only. SeqCst: who counts the workers
     /// counts those whose threads have been started.
     spares_made: AtomicUsize,
+    /// All green threads roam.
+    roams: bool,
     /// The name of the threads.
     name: String,
     /// At most `spinners` at a time. Relaxed: a hint.
@@ -160,6 +162,19 @@ impl Shared {
         global().shared.place(task);
     }
 
+    /// Puts a roaming task that was woken: with the worker that has woken it, where what it was woken for is at hand. One more in the
+    /// line there is reason to wake somebody who has nothing to do.
+    pub(crate) fn place_woken(&'static self, task: TaskRef) {
+        let here = worker::current().filter(|here| std::ptr::eq(here.shared, self) && here.is_open());
+        match here.map_or(Err(task), |here| here.place(task)) {
+            Err(task) => self.place(task),
+            Ok(()) if here.is_some_and(|here| here.free_tasks() > 1) => {
+                self.everybody().find(|other| other.is_open() && other.is_idle()).inspect(|other| other.rouse());
+            }
+            Ok(()) => {}
+        }
+    }
+
     fn futures(&self) -> MutexGuard<'_, HashMap<TaskId, Weak<dyn Run>>> {
         self.futures.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -236,11 +251,14 @@ impl Shared {
             Err(error) => panic!("cannot start a green thread: {error}"),
         };
         let near = worker::current().filter(|here| spawn.near && std::ptr::eq(here.shared, self));
+        let spawn = Spawn { roams: spawn.roams || self.roams, ..spawn };
         // SAFETY: the caller's promise.
         let outcome = unsafe { TaskRef::prepare(slot, self, spawn, f) };
         outcome.enter_scope();
         match near {
-            Some(here) => here.place_near(outcome.task()),
+            Some(here) if !outcome.task().roams() => here.place_near(outcome.task()),
+            // The spawner's worker has not ended.
+            Some(here) => _ = here.place(outcome.task()),
             None => self.place(outcome.task()),
         }
         outcome
@@ -269,7 +287,7 @@ pub struct Runtime {
 impl Runtime {
     /// Settings for a new runtime.
     pub fn builder() -> Builder {
-        Builder { workers: None, spare_workers: SPARE_WORKERS, name: None }
+        Builder { workers: None, spare_workers: SPARE_WORKERS, roams: false, name: None }
     }
 
     /// How many workers it has.
@@ -367,6 +385,7 @@ impl fmt::Debug for Runtime {
 pub struct Builder {
     workers: Option<usize>,
     spare_workers: usize,
+    roams: bool,
     name: Option<String>,
 }
 
@@ -403,6 +422,26 @@ impl Builder {
     /// ```
     pub fn spare_workers(mut self, spare_workers: usize) -> Self {
         self.spare_workers = spare_workers;
+        self
+    }
+
+    /// All green threads of this runtime roam: each goes on with any worker whenever it is woken, as goroutines do. See
+    /// [`task::Builder::roaming`](crate::task::Builder::roaming), which says what that brings, and what it forbids.
+    ///
+    /// # Safety
+    ///
+    /// As there, for each closure that this runtime ever runs as a green thread, and whatever it calls.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// // SAFETY: what is started here computes and sends, and uses no thread-local.
+    /// let runtime = unsafe { greenlight::Runtime::builder().roaming() }.build()?;
+    /// assert_eq!(runtime.run(|| 6 * 7), 42);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub unsafe fn roaming(mut self) -> Self {
+        self.roams = true;
         self
     }
 
@@ -444,6 +483,7 @@ impl Builder {
             workers: OnceLock::new(),
             spares: (0..self.spare_workers).map(|_| OnceLock::new()).collect(),
             spares_made: AtomicUsize::new(0),
+            roams: self.roams,
             name: name.to_owned(),
             spinning: AtomicUsize::new(0),
             spinners: if cpus > 1 { count / 2 } else { 0 },
