@@ -20,8 +20,8 @@
 //! * K2  The other fields that are no atomics belong to whoever may run the task next: the spawner until it is queued, then
 //!   its queue, then its worker. Exceptions: `worker` may be read by the waker that took it out of PARKED; what `prepare` sets
 //!   and nobody changes, by the handle; the report of a deadlock reads all, when nobody runs.
-//! * K3  Two hold a slot: the task itself, until another stack runs after its end, and its handle. The last one to let go
-//!   gives the slot back. No user code runs then: the closure is gone, the result taken or dropped.
+//! * K3  Two hold a slot: the task itself, until another stack runs after its end, and its handle; and for a moment the monitor, if
+//!   there is still one of them. The last one to let go gives the slot back. No user code runs then: the closure is gone, the result taken or dropped.
 //! * K4  `wake` always writes, and `resume` always reads and writes: of a wake and the resume that follows it, the task sees
 //!   what the waker did.
 //! * K5  `joiner` is the handle's while `WAITED` is clear. While it is set, it is a waker, and goes to whoever changes `fate`
@@ -84,6 +84,8 @@ pub(crate) struct Task {
     /// | operation | order  | pairs with | so that                                         |
     /// |-----------|--------|------------|-------------------------------------------------|
     /// | let go    | AcqRel | let go     | the last holder comes after all that others did |
+    /// | spawn     | Release | hold      | who looks from outside finds the task's name    |
+    /// | hold      | Acquire | spawn     | the same                                        |
     holders: AtomicU8,
     /// Who drops the result, and whom the end wakes.
     ///
@@ -112,7 +114,9 @@ pub(crate) struct Task {
     /// | look      | Relaxed | nothing    | the same                                                       |
     tag: AtomicU64,
     /// What a carrier polls now, and for how long that lives.
-    pub(crate) polling: Cell<Option<NonNull<About>>>,
+    polling: Cell<Option<NonNull<About>>>,
+    /// The id of that future, or 0. Relaxed: for a look from outside.
+    polled: AtomicU64,
     job: Cell<*mut ()>,
     run: Cell<Option<unsafe fn(*mut ())>>,
     /// What it waits for, while it is parked.
@@ -258,7 +262,6 @@ impl TaskRef {
         let top = if inline { place.cast() } else { this.as_raw() }.cast::<u8>();
 
         // K1, K6: a stale waker may touch `state` meanwhile, a survey reads atomics, and nothing else.
-        task.holders.store(2, Relaxed);
         task.fate.store(0, Relaxed);
         task.home.store(std::ptr::from_ref(home).cast_mut(), Relaxed);
         task.spawn_site.store(std::ptr::from_ref(spawn.site).cast_mut(), Relaxed);
@@ -267,6 +270,7 @@ impl TaskRef {
         task.is_carrier.set(false);
         task.roams.set(spawn.roams);
         task.polling.set(None);
+        task.polled.store(0, Relaxed);
         task.name.set(spawn.name.map(|name| NonNull::from(Box::leak(name))));
         task.locals.set(None);
         let scope = spawn.scope;
@@ -279,6 +283,7 @@ impl TaskRef {
         task.free_job.set(if inline { None } else { Some(free_boxed_job::<F, T>) });
         // SAFETY: `top` is inside our slot, with the whole stack below it.
         task.stack_pointer.set(unsafe { crate::arch::prepare(top, crate::worker::first_steps, this.as_raw()) });
+        task.holders.store(2, Release);
         task.state.store(READY, Release);
 
         // SAFETY: a field of the job that was just written.
@@ -391,6 +396,21 @@ impl TaskRef {
         unsafe { crate::stack::release(self.slot()) };
     }
 
+    /// For a look from outside at a task that may end meanwhile: while the hold lasts, the slot is not given back. None if it has
+    /// been.
+    #[cfg(any(feature = "log", feature = "tracing"))]
+    pub(crate) fn hold(self) -> Option<Hold> {
+        let holders = &self.get().holders;
+        let mut before = holders.load(Relaxed);
+        while before != 0 {
+            match holders.compare_exchange_weak(before, before + 1, Acquire, Relaxed) {
+                Ok(_) => return Some(Hold(self)),
+                Err(now) => before = now,
+            }
+        }
+        None
+    }
+
     /// Whether there is a live task in the slot. For reports.
     pub(crate) fn is_alive(self) -> bool {
         self.get().state.load(Acquire) & !NOTIFIED != FREE
@@ -433,6 +453,12 @@ impl Task {
     pub(crate) fn future(&self) -> Option<&About> {
         // SAFETY: set for the time of a poll, during which the future is there.
         self.polling.get().map(|about| unsafe { about.as_ref() })
+    }
+
+    /// It polls this future now, which lives until it does not any more.
+    pub(crate) fn set_polling(&self, future: Option<&About>) {
+        self.polling.set(future.map(NonNull::from));
+        self.polled.store(future.map_or(0, |future| future.id.0.get()), Relaxed);
     }
 
     /// Whether somebody wants this task, or the future that it polls, to end.
@@ -651,6 +677,36 @@ impl fmt::Display for Task {
             write!(f, ", spawned at {site}")?;
         }
         Ok(())
+    }
+}
+
+/// What [`TaskRef::hold`] gives: name, id and spawn site of one task may be read.
+#[cfg(any(feature = "log", feature = "tracing"))]
+pub(crate) struct Hold(TaskRef);
+
+#[cfg(any(feature = "log", feature = "tracing"))]
+impl Hold {
+    /// The future that it polls, or itself.
+    pub(crate) fn id(&self) -> Option<TaskId> {
+        let task = self.0.get();
+        NonZero::new(task.polled.load(Relaxed)).map(TaskId).or_else(|| task.id())
+    }
+
+    /// Its own name and spawn site. None for a worker's own task.
+    pub(crate) fn describe(&self) -> Option<String> {
+        let task = self.0.get();
+        if task.home.load(Relaxed).is_null() {
+            return None;
+        }
+        let name = task.name().map_or(String::new(), |name| format!(" \"{name}\""));
+        Some(format!("green thread {}{name}, spawned at {}", task.id()?, task.spawn_site()?))
+    }
+}
+
+#[cfg(any(feature = "log", feature = "tracing"))]
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.let_go();
     }
 }
 

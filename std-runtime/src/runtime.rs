@@ -187,6 +187,12 @@ impl Shared {
         self.futures().remove(&id);
     }
 
+    /// The future of that number, if it has not ended. The share must be dropped where a future may be dropped.
+    #[cfg(any(feature = "log", feature = "tracing"))]
+    pub(crate) fn future(&self, id: TaskId) -> Option<Arc<dyn Run>> {
+        self.futures().get(&id).and_then(Weak::upgrade)
+    }
+
     /// The futures that have not ended.
     pub(crate) fn live_futures(&self) -> Vec<Arc<dyn Run>> {
         // All shares go to the caller: the end of one takes the lock.
