@@ -20,14 +20,16 @@
 //! * K2  The other fields that are no atomics belong to whoever may run the task next: the spawner until it is queued, then
 //!   its queue, then its worker. Exceptions: `worker` may be read by the waker that took it out of PARKED; what `prepare` sets
 //!   and nobody changes, by the handle; the report of a deadlock reads all, when nobody runs.
-//! * K3  Two hold a slot: the task itself, until another stack runs after its end, and its handle. The last one to let go
-//!   gives the slot back. No user code runs then: the closure is gone, the result taken or dropped.
+//! * K3  Two hold a slot: the task itself, until another stack runs after its end, and its handle; and for a moment the monitor, if
+//!   there is still one of them. The last one to let go gives the slot back. No user code runs then: the closure is gone, the result taken or dropped.
 //! * K4  `wake` always writes, and `resume` always reads and writes: of a wake and the resume that follows it, the task sees
 //!   what the waker did.
 //! * K5  `joiner` is the handle's while `WAITED` is clear. While it is set, it is a waker, and goes to whoever changes `fate`
 //!   first: the task, by setting `ENDED`, or the handle, by clearing `WAITED`.
 //! * K6  A request to cancel names the id, which no two tasks have in common. So it may come at any time, by anybody who once
 //!   knew of the task.
+//! * K7  A roaming task goes on wherever it is taken up: `worker` is then the one that runs it, and means nothing while it does not run.
+//!   Whoever spawned it has promised that it can bear that (`task::Builder::roaming`).
 
 mod id;
 mod job;
@@ -97,6 +99,8 @@ pub(crate) struct Task {
     /// | operation | order  | pairs with | so that                                         |
     /// |-----------|--------|------------|-------------------------------------------------|
     /// | let go    | AcqRel | let go     | the last holder comes after all that others did |
+    /// | spawn     | Release | hold      | who looks from outside finds the task's name    |
+    /// | hold      | Acquire | spawn     | the same                                        |
     holders: AtomicU8,
     /// Who drops the result, and whom the end wakes.
     ///
@@ -109,6 +113,8 @@ pub(crate) struct Task {
     fate: AtomicU8,
     /// A worker's own: it polls futures (`stackless.rs`).
     pub(crate) is_carrier: Cell<bool>,
+    /// Free at every wake, and bound to no worker while it does not run (K7).
+    roams: Cell<bool>,
     /// While above zero, the task is not cancelled.
     shields: Cell<u32>,
     next: Cell<Option<TaskRef>>,
@@ -124,7 +130,9 @@ pub(crate) struct Task {
     /// | look      | Relaxed | nothing    | the same                                                       |
     tag: AtomicU64,
     /// What a carrier polls now, and for how long that lives.
-    pub(crate) polling: Cell<Option<NonNull<About>>>,
+    polling: Cell<Option<NonNull<About>>>,
+    /// The id of that future, or 0. Relaxed: for a look from outside.
+    polled: AtomicU64,
     job: Cell<*mut ()>,
     run: Cell<Option<unsafe fn(*mut ())>>,
     /// What it waits for, while it is parked.
@@ -154,6 +162,8 @@ pub(crate) struct Spawn {
     /// On the spawner's own worker, if it has one.
     pub(crate) near: bool,
     pub(crate) stack: Class,
+    /// Only by the word of whoever spawns (K7).
+    pub(crate) roams: bool,
     pub(crate) scope: Option<Arc<Members>>,
 }
 
@@ -165,7 +175,7 @@ impl Spawn {
 
     /// Started by a closure, which does not know its caller's line.
     pub(crate) fn at(site: &'static Location<'static>) -> Self {
-        Self { site, name: None, near: false, stack: Class::DEFAULT, scope: None }
+        Self { site, name: None, near: false, stack: Class::DEFAULT, roams: false, scope: None }
     }
 }
 
@@ -229,14 +239,15 @@ impl TaskRef {
         let top = if inline { place.cast() } else { this.as_raw() }.cast::<u8>();
 
         // K1, K6: a stale waker may touch `state` meanwhile, a survey reads atomics, and nothing else.
-        task.holders.store(2, Relaxed);
         task.fate.store(0, Relaxed);
         task.home.store(std::ptr::from_ref(home).cast_mut(), Relaxed);
         task.spawn_site.store(std::ptr::from_ref(spawn.site).cast_mut(), Relaxed);
         task.tag.store(TaskId::next().0.get() << 1, Release);
         task.shields.set(0);
         task.is_carrier.set(false);
+        task.roams.set(spawn.roams);
         task.polling.set(None);
+        task.polled.store(0, Relaxed);
         task.name.set(spawn.name.map(|name| NonNull::from(Box::leak(name))));
         task.locals.set(None);
         let scope = spawn.scope;
@@ -249,6 +260,7 @@ impl TaskRef {
         task.free_job.set(if inline { None } else { Some(free_boxed_job::<F, T>) });
         // SAFETY: `top` is inside our slot, with the whole stack below it.
         task.stack_pointer.set(unsafe { crate::arch::prepare(top, crate::worker::first_steps, this.as_raw()) });
+        task.holders.store(2, Release);
         task.state.store(READY, Release);
 
         // SAFETY: a field of the job that was just written.
@@ -262,6 +274,16 @@ impl TaskRef {
         let run = task.run.get().expect("a task that was spawned");
         // SAFETY: the job that `prepare` wrote together with this function; run once, at the task's start.
         unsafe { run(task.job.get()) };
+    }
+
+    /// Asked by whoever it belongs to (K2).
+    pub(crate) fn roams(self) -> bool {
+        self.get().roams.get()
+    }
+
+    /// The worker that runs it, for the task itself.
+    pub(crate) fn worker(self) -> Option<&'static Worker> {
+        self.get().worker.get()
     }
 
     /// Binds a task that has not started to `worker`, which is the caller's: no thief takes it.
@@ -299,6 +321,21 @@ impl TaskRef {
         task.state.store(FREE, Release);
         // SAFETY: K3, nobody holds it any more, and its stack was left.
         unsafe { crate::stack::release(self.slot()) };
+    }
+
+    /// For a look from outside at a task that may end meanwhile: while the hold lasts, the slot is not given back. None if it has
+    /// been.
+    #[cfg(any(feature = "log", feature = "tracing"))]
+    pub(crate) fn hold(self) -> Option<Hold> {
+        let holders = &self.get().holders;
+        let mut before = holders.load(Relaxed);
+        while before != 0 {
+            match holders.compare_exchange_weak(before, before + 1, Acquire, Relaxed) {
+                Ok(_) => return Some(Hold(self)),
+                Err(now) => before = now,
+            }
+        }
+        None
     }
 
     pub(crate) fn has_ended(self) -> bool {
@@ -345,6 +382,12 @@ impl Task {
         self.polling.get().map(|about| unsafe { about.as_ref() })
     }
 
+    /// It polls this future now, which lives until it does not any more.
+    pub(crate) fn set_polling(&self, future: Option<&About>) {
+        self.polling.set(future.map(NonNull::from));
+        self.polled.store(future.map_or(0, |future| future.id.0.get()), Relaxed);
+    }
+
     /// Whether somebody wants this task, or the future that it polls, to end.
     pub(crate) fn is_cancelled(&self) -> bool {
         match self.future() {
@@ -386,5 +429,35 @@ impl fmt::Display for Task {
             write!(f, ", spawned at {site}")?;
         }
         Ok(())
+    }
+}
+
+/// What [`TaskRef::hold`] gives: name, id and spawn site of one task may be read.
+#[cfg(any(feature = "log", feature = "tracing"))]
+pub(crate) struct Hold(TaskRef);
+
+#[cfg(any(feature = "log", feature = "tracing"))]
+impl Hold {
+    /// The future that it polls, or itself.
+    pub(crate) fn id(&self) -> Option<TaskId> {
+        let task = self.0.get();
+        NonZero::new(task.polled.load(Relaxed)).map(TaskId).or_else(|| task.id())
+    }
+
+    /// Its own name and spawn site. None for a worker's own task.
+    pub(crate) fn describe(&self) -> Option<String> {
+        let task = self.0.get();
+        if task.home.load(Relaxed).is_null() {
+            return None;
+        }
+        let name = task.name().map_or(String::new(), |name| format!(" \"{name}\""));
+        Some(format!("green thread {}{name}, spawned at {}", task.id()?, task.spawn_site()?))
+    }
+}
+
+#[cfg(any(feature = "log", feature = "tracing"))]
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.let_go();
     }
 }

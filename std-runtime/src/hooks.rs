@@ -3,7 +3,7 @@
 use crate::{
     deadlock,
     header::{self, TaskRef},
-    time::driver,
+    time::driver::{self, Action},
     worker,
 };
 use greenlight_core::park::{
@@ -12,7 +12,8 @@ use greenlight_core::park::{
 use std::{cell::Cell, mem::ManuallyDrop, sync::Once};
 
 // SAFETY: both ways of waiting below return Ok in the arm of a Ready poll and nowhere else, and Err behind a check of
-// the deadline, or of the cancellation. A green thread is bound to its OS thread (W2), and nothing in between unwinds.
+// the deadline, or of the cancellation. A green thread is bound to its OS thread (W2), and nothing in between unwinds. One that roams
+// comes back on another: nothing of the core's depends on that, and for the rest of the task its spawner has promised it.
 static HOOKS: Hooks = unsafe { Hooks::new().with_wait(wait_out).with_cancel(Cancel { wait, unwind: header::unwind }) }
     .with_random(random)
     .with_task_id(this_task)
@@ -68,6 +69,7 @@ fn wait_green(
     is_cancelled: impl Fn(TaskRef) -> bool,
     poll: &mut PollFn<'_>,
 ) -> Result<(), Stopped> {
+    let mut worker = worker;
     // Dropping a task's waker does nothing; not even asking saves a call.
     let waker = ManuallyDrop::new(task.waker());
     loop {
@@ -85,6 +87,13 @@ fn wait_green(
                 worker.park(task);
             }
             Some(deadline) if thread::now() >= deadline => return Err(Stopped::TimedOut),
+            Some(deadline) if task.roams() => {
+                about.set(Some(*why));
+                // Not the worker's: it may be stuck when the time comes.
+                let alarm = driver::set(deadline, Action::Wake(task.waker()));
+                worker.park(task);
+                driver::take_out(alarm);
+            }
             Some(deadline) => {
                 about.set(Some(*why));
                 worker.set_timer(deadline, task);
@@ -93,6 +102,9 @@ fn wait_green(
             }
         }
         about.set(None);
+        if task.roams() {
+            worker = worker::current().expect("a task runs on a worker"); // W2
+        }
     }
 }
 

@@ -248,6 +248,36 @@ where
     task::Builder::new().near().spawn(f)
 }
 
+/// [`go`](fn@go), for a green thread that roams: it goes on with any worker whenever it is woken, as goroutines do, and so does
+/// not wait for a worker that is stuck.
+///
+/// # Safety
+///
+/// Nothing in it keeps across a wait what belongs to an OS thread: see [`task::Builder::roaming`], which lists the known ways to
+/// break that promise.
+///
+/// # Panics
+///
+/// If there is no memory for another stack; `f` is dropped.
+///
+/// # Examples
+///
+/// ```
+/// let (tx, rx) = greenlight::channel::bounded(0);
+/// // SAFETY: it uses nothing that belongs to a thread.
+/// unsafe { greenlight::go_roaming(move || tx.send(1).unwrap()) };
+/// assert_eq!(rx.recv(), Ok(1));
+/// ```
+#[track_caller]
+pub unsafe fn go_roaming<F, T>(f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    // SAFETY: the caller's promise.
+    unsafe { task::Builder::new().roaming() }.spawn(f)
+}
+
 /// Starts a future as a task and returns at once. It needs no stack of its own, and goes on with any worker at each wake-up.
 ///
 /// A blocking call inside of it (a `recv`, a `lock`, a [`sleep`]) is allowed: it stops this future, and others go on. It then

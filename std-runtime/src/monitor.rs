@@ -29,6 +29,11 @@ use crate::{
     runtime::{Shared, for_each_runtime, for_each_worker},
     worker::Worker,
 };
+#[cfg(any(feature = "log", feature = "tracing"))]
+mod blame;
+#[cfg(any(feature = "log", feature = "tracing"))]
+use self::blame::Blame;
+
 use greenlight_core::park::{self, Tick, thread::now};
 use std::{
     sync::{
@@ -78,10 +83,10 @@ fn begin() {
 
 fn main() {
     let _ = THREAD.set(thread::current());
-    let mut idle = 0;
+    let (mut idle, mut blame) = (0, Blame::default());
     loop {
         thread::sleep(ROUND);
-        let at_work = look(now());
+        let at_work = look(now(), &mut blame);
         idle = if at_work { 0 } else { idle + 1 };
         if idle >= IDLE_ROUNDS {
             rest();
@@ -110,11 +115,21 @@ fn is_anybody_awake() -> bool {
     awake
 }
 
+/// Nobody is told.
+#[cfg(not(any(feature = "log", feature = "tracing")))]
+#[derive(Default)]
+struct Blame {}
+
+#[cfg(not(any(feature = "log", feature = "tracing")))]
+impl Blame {
+    fn consider(&mut self, _: &Worker, _: Tick, _: bool, _: Tick) {}
+}
+
 /// True if somebody is at work.
-fn look(now: Tick) -> bool {
+fn look(now: Tick, blame: &mut Blame) -> bool {
     let (mut at_work, mut asks) = (false, false);
     for_each_runtime(|shared| {
-        let crew = Crew::of(shared, now);
+        let crew = Crew::of(shared, now, blame);
         crew.engage_as_needed(shared);
         at_work |= crew.at_work;
         asks |= crew.asked > 0;
@@ -142,17 +157,19 @@ struct Crew {
 }
 
 impl Crew {
-    fn of(shared: &'static Shared, now: Tick) -> Self {
+    fn of(shared: &'static Shared, now: Tick, blame: &mut Blame) -> Self {
         let mut crew = Self::default();
         for worker in shared.everybody().filter(|worker| !worker.ended.load(SeqCst)) {
             crew.at_work |= !worker.rests();
             crew.work |= worker.has_free_work();
             let watched = &worker.watched;
-            if watched.stands_for(now).is_some_and(|time| time >= TOO_LONG) {
+            if let Some(time) = watched.stands_for(now).filter(|time| *time >= TOO_LONG) {
+                let computes = watched.computes();
                 watched.ask();
                 worker.poller.serve();
                 crew.asked += 1;
-                crew.computing += usize::from(watched.computes());
+                crew.computing += usize::from(computes);
+                blame.consider(worker, time, computes, now);
             } else if watched.is_engaged() {
                 crew.open += 1;
                 crew.idle |= worker.is_idle();
@@ -167,6 +184,10 @@ impl Crew {
     /// M4.
     fn engage_as_needed(&self, shared: &'static Shared) {
         let (wanted, have) = (shared.workers().len(), self.open + self.computing);
+        if self.idle && self.asked > 0 && self.work {
+            // Put there when nobody was idle, or left to a task that was soon to park.
+            shared.everybody().find(|worker| worker.is_open() && worker.is_idle()).inspect(|idle| idle.rouse());
+        }
         let all_stuck = self.asked > 0 && self.open == 0;
         if !self.idle && (all_stuck && have <= wanted || self.asked > 0 && self.work && have < wanted) {
             let mut disengaged = shared.everybody().filter(|worker| !worker.watched.is_engaged());

@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     /// How many places of `spares` are filled, from the left. Changed by the monitor only. SeqCst: who counts the workers
     /// counts those whose threads have been started.
     spares_made: AtomicUsize,
+    /// All green threads roam.
+    roams: bool,
     /// The name of the threads.
     name: String,
     /// At most `spinners` at a time. Relaxed: a hint.
@@ -68,12 +70,13 @@ pub(crate) fn for_each_worker(mut f: impl FnMut(&'static Worker)) {
 
 impl Shared {
     /// With workers that have no threads yet.
-    fn new(count: usize, cpus: usize, spares: usize, name: &str) -> &'static Self {
+    fn new(count: usize, cpus: usize, settings: &Builder) -> &'static Self {
         let shared: &'static Shared = Box::leak(Box::new(Self {
             workers: OnceLock::new(),
-            spares: (0..spares).map(|_| OnceLock::new()).collect(),
+            spares: (0..settings.spare_workers).map(|_| OnceLock::new()).collect(),
             spares_made: AtomicUsize::new(0),
-            name: name.to_owned(),
+            roams: settings.roams,
+            name: settings.thread_name().to_owned(),
             spinning: AtomicUsize::new(0),
             // On one CPU a worker that spins only keeps those from it that would bring it work.
             spinners: if cpus > 1 { count / 2 } else { 0 },
@@ -176,6 +179,19 @@ impl Shared {
         global().shared.place(task);
     }
 
+    /// Puts a roaming task that was woken: with the worker that has woken it, where what it was woken for is at hand. One more in the
+    /// line there is reason to wake somebody who has nothing to do.
+    pub(crate) fn place_woken(&'static self, task: TaskRef) {
+        let here = worker::current().filter(|here| std::ptr::eq(here.shared, self) && here.is_open());
+        match here.map_or(Err(task), |here| here.place(task)) {
+            Err(task) => self.place(task),
+            Ok(()) if here.is_some_and(|here| here.free_tasks() > 1) => {
+                self.everybody().find(|other| other.is_open() && other.is_idle()).inspect(|other| other.rouse());
+            }
+            Ok(()) => {}
+        }
+    }
+
     fn futures(&self) -> MutexGuard<'_, HashMap<TaskId, Weak<dyn Run>>> {
         self.futures.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -186,6 +202,12 @@ impl Shared {
 
     pub(crate) fn forget_future(&self, id: TaskId) {
         self.futures().remove(&id);
+    }
+
+    /// The future of that number, if it has not ended. The share must be dropped where a future may be dropped.
+    #[cfg(any(feature = "log", feature = "tracing"))]
+    pub(crate) fn future(&self, id: TaskId) -> Option<Arc<dyn Run>> {
+        self.futures().get(&id).and_then(Weak::upgrade)
     }
 
     /// The futures that have not ended.
@@ -287,11 +309,14 @@ impl Shared {
     {
         let slot = stack::acquire(spawn.stack)?;
         let near = worker::current().filter(|here| spawn.near && std::ptr::eq(here.shared, self));
+        let spawn = Spawn { roams: spawn.roams || self.roams, ..spawn };
         // SAFETY: the caller's promise.
         let outcome = unsafe { TaskRef::prepare(slot, self, spawn, f) };
         outcome.enter_scope();
         match near {
-            Some(here) => here.place_near(outcome.task()),
+            Some(here) if !outcome.task().roams() => here.place_near(outcome.task()),
+            // The spawner's worker has not ended.
+            Some(here) => _ = here.place(outcome.task()),
             None => self.place(outcome.task()),
         }
         Ok(outcome)
@@ -320,7 +345,7 @@ pub struct Runtime {
 impl Runtime {
     /// Settings for a new runtime.
     pub fn builder() -> Builder {
-        Builder { workers: None, spare_workers: SPARE_WORKERS, name: None }
+        Builder { workers: None, spare_workers: SPARE_WORKERS, roams: false, name: None }
     }
 
     /// How many workers it has.
@@ -418,6 +443,7 @@ impl fmt::Debug for Runtime {
 pub struct Builder {
     workers: Option<usize>,
     spare_workers: usize,
+    roams: bool,
     name: Option<String>,
 }
 
@@ -457,6 +483,26 @@ impl Builder {
         self
     }
 
+    /// All green threads of this runtime roam: each goes on with any worker whenever it is woken, as goroutines do. See
+    /// [`task::Builder::roaming`](crate::task::Builder::roaming), which says what that brings, and what it forbids.
+    ///
+    /// # Safety
+    ///
+    /// As there, for each closure that this runtime ever runs as a green thread, and whatever it calls.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// // SAFETY: what is started here computes and sends, and uses no thread-local.
+    /// let runtime = unsafe { greenlight::Runtime::builder().roaming() }.build()?;
+    /// assert_eq!(runtime.run(|| 6 * 7), 42);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub unsafe fn roaming(mut self) -> Self {
+        self.roams = true;
+        self
+    }
+
     /// The name of the worker threads, as debuggers and panics show it: `name-0`, `name-1` and so on. By default
     /// `greenlight`; Linux shows the first 15 bytes.
     ///
@@ -473,6 +519,10 @@ impl Builder {
         self
     }
 
+    fn thread_name(&self) -> &str {
+        self.name.as_deref().unwrap_or("greenlight")
+    }
+
     /// Starts the workers.
     ///
     /// # Errors
@@ -484,12 +534,11 @@ impl Builder {
         if count == 0 {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a runtime needs at least one worker"));
         }
-        let name = self.name.as_deref().unwrap_or("greenlight");
-        if name.contains('\0') {
+        if self.thread_name().contains('\0') {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the name of a runtime has a zero byte in it"));
         }
         install()?;
-        let shared = Shared::new(count, cpus, self.spare_workers, name);
+        let shared = Shared::new(count, cpus, &self);
         let runtime = Runtime { shared };
         let workers = shared.workers();
         for (started, worker) in workers.iter().enumerate() {
@@ -507,7 +556,7 @@ impl Builder {
 /// A runtime of one worker that has no thread.
 pub(crate) fn hosted(hook: Box<dyn Fn() + Send + Sync>) -> io::Result<&'static Shared> {
     install()?;
-    let shared = Shared::new(1, 1, 0, "");
+    let shared = Shared::new(1, 1, &Runtime::builder().spare_workers(0));
     shared.workers()[0].host(hook);
     RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner).push(shared);
     Ok(shared)
@@ -584,7 +633,7 @@ mod tests {
     #[test]
     fn half_of_the_workers_may_spin() {
         for (count, cpus, spinners) in [(1, 1, 0), (8, 1, 0), (1, 2, 0), (2, 2, 1), (5, 8, 2), (64, 4, 32)] {
-            let shared = Shared::new(count, cpus, 0, "");
+            let shared = Shared::new(count, cpus, &Runtime::builder());
             let all = |_| (0..count + 1).filter(|_| shared.start_spinning()).count();
             assert_eq!(all(()), spinners, "{count} workers on {cpus} CPUs");
             assert_eq!(all(()), 0);

@@ -34,7 +34,7 @@ use std::{
     future::Future,
     panic::{AssertUnwindSafe, Location, catch_unwind},
     pin::Pin,
-    ptr::{self, NonNull},
+    ptr,
     sync::{Arc, PoisonError},
     task::{Context, Poll, Wake, Waker},
 };
@@ -205,11 +205,11 @@ where
     fn run(self: Arc<Self>, carrier: TaskRef) {
         self.state.swap(RUNNING, AcqRel);
         self.about.carrier.swap(carrier.as_raw(), Acquire);
-        carrier.get().polling.set(Some(NonNull::from(&self.about)));
+        carrier.get().set_polling(Some(&self.about));
         let waker = Waker::from(self.clone());
         // SAFETY: the caller has taken it out of a queue.
         let polled = unsafe { self.poll(&waker) };
-        carrier.get().polling.set(None);
+        carrier.get().set_polling(None);
         self.about.carrier.store(ptr::null_mut(), Relaxed);
         match polled {
             Poll::Ready(ending) => {

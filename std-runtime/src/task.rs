@@ -39,6 +39,7 @@ pub struct Builder {
     name: Option<Box<str>>,
     near: bool,
     stack_size: Option<usize>,
+    roams: bool,
 }
 
 impl Builder {
@@ -119,6 +120,59 @@ impl Builder {
         outcome.map(JoinHandle::new).map_err(|error| io::Error::new(io::ErrorKind::OutOfMemory, error))
     }
 
+    /// It roams: whenever it is woken, the next worker that has time goes on with it, on another OS thread than before. So, other than
+    /// a green thread that is bound to its worker, it does not wait for one that is stuck in a blocking call or a long
+    /// computation. Its first start is no different: every green thread is free until then. `near` only says where it begins.
+    /// It has no meaning for a future, which always goes on anywhere.
+    ///
+    /// # Safety
+    ///
+    /// Whoever calls this promises that nothing in the green thread, its closure and all that it calls, carries over a wait what belongs
+    /// to an OS thread. A wait is every call of this crate that may block ([`yield_now`](crate::yield_now) and a `lock` of a free lock
+    /// among them), not only those that do. Nothing checks it: neither the compiler, since what is alive across a wait is
+    /// on the stack and need not be `Send`, nor the runtime. The known ways to break the promise:
+    ///
+    /// * a borrow of a `thread_local!` that is held across a wait: one inside of `LocalKey::with`, a `RefCell` guard of it, a reference
+    ///   that was made longer by `unsafe` means;
+    /// * an `Rc`, `Cell` or other value that is not `Send` and of which a thread-local, or another task, has a share;
+    /// * an **address** of a thread-local that the optimizer computes before the wait and uses after it. It does so where a function
+    ///   that uses a thread-local is inlined, twice, into one that waits in between; the source shows two harmless
+    ///   uses, which become one address. Put such uses into functions that are `#[inline(never)]`. With fat LTO it
+    ///   concerns std's own functions, too;
+    /// * so `errno`: `io::Error::last_os_error()` belongs directly behind the call, in a function of its own;
+    /// * guards that are not `Send`: std's `MutexGuard` and `RwLock` guards (the lock must be given back by the thread that took it),
+    ///   spans that are entered (`tracing`'s `Entered`), anything that sets a thread-local and sets it back in its `Drop`;
+    /// * foreign libraries that belong to a thread: OpenGL contexts, COM apartments, GUI toolkits, an interpreter's lock, what
+    ///   was opened "for this thread";
+    /// * `std::thread::park`, `Thread::unpark`, `thread::current().id()` as a name for the task: tokens and names are the OS thread's;
+    /// * caches by thread: the `thread_local` crate's `ThreadLocal`, `rand::rng()`'s generator, a pool's "my slot", arena or shard,
+    ///   of which something is kept across a wait;
+    /// * what is set for the OS thread: its priority, affinity, signal mask, name, rounding by a library's own means.
+    ///
+    /// What this crate gives (channels, locks, their guards, task-locals, names, cancellation, timers, scopes) may be used across waits
+    /// as ever.
+    ///
+    /// # Cost
+    ///
+    /// A lock of the worker's list at each wake-up, and with a time limit two of the timer's.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use greenlight::{sleep, task::Builder};
+    /// use std::time::Duration;
+    ///
+    /// // SAFETY: it uses nothing that belongs to a thread.
+    /// let ticker = unsafe { Builder::new().roaming() }.spawn(|| {
+    ///     (0..3).for_each(|_| sleep(Duration::from_millis(1)));
+    /// });
+    /// ticker.join().unwrap();
+    /// ```
+    pub unsafe fn roaming(mut self) -> Self {
+        self.roams = true;
+        self
+    }
+
     /// Starts `f` as a green thread and returns at once. See [`go`](fn@crate::go).
     ///
     /// # Panics
@@ -155,7 +209,7 @@ impl Builder {
             let text = format!("no stack is as large: {} bytes at most", Class::most());
             io::Error::new(io::ErrorKind::InvalidInput, text)
         })?;
-        Ok(Spawn { name: self.name, near: self.near, stack, ..Spawn::here() })
+        Ok(Spawn { name: self.name, near: self.near, roams: self.roams, stack, ..Spawn::here() })
     }
 }
 

@@ -4,7 +4,7 @@
 //!                    ┌ next    the task woken last by this worker (at most 16 times in a row)
 //!   pick, in order  ─┼ ready   bound tasks: they have run here, and stay
 //!                    ├ inbox   bound tasks that other threads woke
-//!                    ├ free    tasks that have not started: thieves take from here
+//!                    ├ free    tasks that have not started, or roam: thieves take from here
 //!                    ├ steal   half of another worker's free tasks
 //!                    └ futures tasks without a stack, here or with another worker: a carrier polls them
 //! ```
@@ -14,7 +14,8 @@
 //! worker goes back to its own stack (`base`), spins a little, and sleeps.
 //!
 //! * W1  Fields in the `Local` part are touched by this worker's thread alone, and no borrow of them lives across a switch.
-//! * W2  Bound tasks are resumed by their own worker only, so a task sees one OS thread all its life.
+//! * W2  Bound tasks are resumed by their own worker only, so a task sees one OS thread all its life. A roaming one may wake up on
+//!   another: nothing on its stack that stands around a switch uses the worker from before it.
 //! * W3  No work is left with a sleeping worker: `worker/mode.rs`.
 //! * W4  A worker's thread ends when its runtime has ended, or when it is a spare one that nobody has needed for a while, and no live
 //!   task is bound to it; its free list is closed first, under the list's lock, so that no task is put where nobody looks.
@@ -230,7 +231,7 @@ impl Worker {
         self.mode.rests() || self.ended.load(SeqCst) || self.is_hosted()
     }
 
-    /// Puts a task that has not started here. Gives it back if this worker has ended.
+    /// Puts a task here that has not started, or that roams. Gives it back if this worker has ended.
     pub(crate) fn place(&self, task: TaskRef) -> Result<(), TaskRef> {
         let mut free = self.free.lock();
         if free.closed {
@@ -242,6 +243,11 @@ impl Worker {
         drop(free);
         self.rouse();
         Ok(())
+    }
+
+    /// How many tasks wait here that another worker could take.
+    pub(crate) fn free_tasks(&self) -> usize {
+        self.free_len.load(Relaxed)
     }
 
     /// Puts a task that has not started here, to stay. On this worker's thread, by one of its tasks: so it has not ended.
@@ -399,12 +405,14 @@ impl Worker {
         let (bottom, size) = to.map_or(local.base_bounds.get(), TaskRef::stack_bounds);
         // SAFETY: `load` is a fresh or parked stack that nobody else resumes (A1): it was in one of our queues (K2), or is
         // our base. `save` belongs to the stack that runs, and stays in place: a task's header or this worker. W2: the
-        // code after the switch runs on this thread again. The sanitizer is told as N1 and N2 want it.
+        // code after the switch runs on this thread again, or else the task has been told by whom it was resumed. The
+        // sanitizer is told as N1 and N2 want it.
         unsafe {
             let ends = matches!(after, After::End(_));
             sanitizer::start_switch(if ends { std::ptr::null_mut() } else { &raw mut fake }, bottom, size);
             arch::switch(save, load);
-            self.arrive(fake);
+            let here = from.filter(|task| task.roams()).and_then(TaskRef::worker).unwrap_or(self);
+            here.arrive(fake);
         }
     }
 
@@ -420,14 +428,17 @@ impl Worker {
             // Only the base leaves nothing to do.
             After::Nothing => self.local.base_bounds.set(left),
             After::Park(task) => {
+                let roams = task.roams(); // asked while it is ours
                 if !task.park() {
                     task.make_ready();
-                    self.local.ready.borrow_mut().push(task);
+                    self.take_back(task);
+                } else if roams {
+                    self.live.fetch_sub(1, Relaxed);
                 }
             }
             After::Yield(task) => {
                 task.make_ready();
-                self.local.ready.borrow_mut().push(task);
+                self.take_back(task);
             }
             After::Rest(task) => {
                 self.live.fetch_sub(1, Relaxed);
@@ -441,18 +452,35 @@ impl Worker {
         }
     }
 
+    /// Queues a task that has just run here.
+    fn take_back(&self, task: TaskRef) {
+        if task.roams() {
+            let mut free = self.free.lock();
+            // Not closed: that happens on this thread.
+            free.list.push(task);
+            self.free_len.store(free.list.len(), SeqCst);
+        } else {
+            self.local.ready.borrow_mut().push(task);
+        }
+    }
+
     /// Puts the running task to sleep until it is woken; may return early.
     pub(crate) fn park(&'static self, task: TaskRef) {
         if task.take_notification() {
             // Woken since it looked, by itself perhaps: what a future does that wants others to run before it is asked again.
             return self.yield_now(task);
         }
-        let carries = u32::from(task.get().is_carrier.get());
-        self.local.busy_carriers.set(self.local.busy_carriers.get() - carries);
-        self.local.parked_carriers.set(self.local.parked_carriers.get() + carries as usize);
+        let carries = task.get().is_carrier.get();
+        if carries {
+            self.local.busy_carriers.set(self.local.busy_carriers.get() - 1);
+            self.local.parked_carriers.set(self.local.parked_carriers.get() + 1);
+        }
         self.leave(Some(task), After::Park(task), self.pick());
-        self.local.busy_carriers.set(self.local.busy_carriers.get() + carries);
-        self.local.parked_carriers.set(self.local.parked_carriers.get() - carries as usize);
+        if carries {
+            // Bound, so this is its worker still.
+            self.local.busy_carriers.set(self.local.busy_carriers.get() + 1);
+            self.local.parked_carriers.set(self.local.parked_carriers.get() - 1);
+        }
     }
 
     /// Lets the others go first.
@@ -467,12 +495,16 @@ impl Worker {
     pub(crate) fn give_way(&'static self, task: TaskRef) {
         self.watched.count_pick();
         // As for a park inside a poll: other futures go to another carrier.
-        let carries = u32::from(task.get().future().is_some());
-        self.local.busy_carriers.set(self.local.busy_carriers.get() - carries);
+        let carries = task.get().future().is_some();
+        if carries {
+            self.local.busy_carriers.set(self.local.busy_carriers.get() - 1);
+        }
         if let Some(other) = self.look_around().or_else(|| self.pick()) {
             self.leave(Some(task), After::Yield(task), Some(other));
         }
-        self.local.busy_carriers.set(self.local.busy_carriers.get() + carries);
+        if carries {
+            self.local.busy_carriers.set(self.local.busy_carriers.get() + 1);
+        }
     }
 
     pub(crate) fn set_timer(&self, tick: Tick, task: TaskRef) {
@@ -495,6 +527,8 @@ pub(crate) unsafe extern "C" fn first_steps(task: *mut ()) -> ! {
     // SAFETY: this stack is fresh.
     unsafe { worker.arrive(std::ptr::null_mut()) };
     task.run();
+    // Perhaps another one, if it roams.
+    let worker = current().expect("a task runs on a worker");
     // At the end of the worker only carriers are left, and nothing new begins.
     let next = if worker.local.closing.get() { None } else { worker.pick() };
     worker.leave(Some(task), After::End(task), next);

@@ -2,7 +2,7 @@
 //! `header.rs`, the orderings beside the word.
 
 use super::TaskRef;
-use crate::{sync::atomic::Ordering::*, worker::Worker};
+use crate::{runtime::Shared, sync::atomic::Ordering::*, worker::Worker};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
 pub(super) const FREE: u8 = 0;
@@ -12,10 +12,11 @@ pub(super) const PARKED: u8 = 3;
 pub(super) const NOTIFIED: u8 = 4;
 
 impl TaskRef {
-    /// Takes the task out of its rest: it runs now, on the calling worker, where it stays from the first time on.
+    /// Takes the task out of its rest: it runs now, on the calling worker, where it stays from the first time on, unless it
+    /// roams.
     pub(crate) fn resume(self, worker: &'static Worker) {
         let task = self.get();
-        if task.worker.get().is_none() {
+        if task.worker.get().is_none() || task.roams.get() {
             task.worker.set(Some(worker));
         }
         debug_assert!(task.worker.get().is_some_and(|home| std::ptr::eq(home, worker)), "a started task is bound");
@@ -39,17 +40,23 @@ impl TaskRef {
         self.get().state.swap(READY, Relaxed);
     }
 
-    /// Leaves a wake-up. If the task was parked, it is the caller's to queue, with the worker it is bound to.
-    fn notify(self) -> Option<&'static Worker> {
-        if self.get().state.fetch_or(NOTIFIED, AcqRel) != PARKED {
-            return None;
-        }
-        // K2: parked, and nobody else took it out of PARKED. It has run, so it is bound.
-        self.get().worker.get()
+    /// Leaves a wake-up. True if the task was parked: then it is the caller's to queue.
+    pub(super) fn notify(self) -> bool {
+        self.get().state.fetch_or(NOTIFIED, AcqRel) == PARKED
     }
 
+    /// Leaves a wake-up. If the task was parked, it is queued: with the worker that it is bound to, or anywhere if it roams.
     pub(crate) fn wake(self) {
-        if let Some(worker) = self.notify() {
+        if !self.notify() {
+            return;
+        }
+        // K2: parked, and nobody else took it out of PARKED. It has run, so it is bound, unless it roams.
+        let task = self.get();
+        if task.roams.get() {
+            // SAFETY: a `&'static Shared`, as for every task that is not a carrier.
+            let home: &'static Shared = unsafe { &*task.home.load(Relaxed) };
+            home.place_woken(self);
+        } else if let Some(worker) = task.worker.get() {
             worker.enqueue_woken(self);
         }
     }

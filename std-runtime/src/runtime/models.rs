@@ -4,7 +4,7 @@ use super::*;
 
 /// Freed by [`free`].
 pub(crate) fn shared(workers: usize) -> &'static Shared {
-    Shared::new(workers, 1, 0, "")
+    Shared::new(workers, 1, &Runtime::builder().spare_workers(0))
 }
 
 /// # Safety

@@ -1,0 +1,245 @@
+//! Green threads that roam: free at every wake, so that a stuck worker keeps none of them. No test here has a time limit: what must
+//! happen is waited for, and hangs if it does not.
+
+use greenlight::{
+    Mutex, Runtime, Semaphore, WaitGroup,
+    channel::{RecvTimeoutError, bounded, never, unbounded},
+    go_roaming, scope, select, sleep,
+    task::{self, Builder},
+    yield_now,
+};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::*},
+    },
+    thread::{self, ThreadId},
+    time::Duration,
+};
+
+const MS: Duration = Duration::from_millis(1);
+
+/// Never inlined: the test's own use of a thread-local, which must not be one address for two calls (that is what the promise is about).
+#[inline(never)]
+fn this_thread() -> ThreadId {
+    thread::current().id()
+}
+
+fn roaming(workers: usize) -> Runtime {
+    // SAFETY: what runs here computes and waits; its only use of the OS thread is `this_thread`.
+    unsafe { Runtime::builder().workers(workers).roaming() }.build().unwrap()
+}
+
+/// Blocks its OS thread until it is over, and calls nothing of ours.
+fn block(over: &AtomicBool) {
+    while !over.load(Relaxed) {
+        thread::sleep(10 * MS);
+    }
+}
+
+/// Every value sent is received once, with all kinds of waits between.
+#[test]
+fn values_are_conserved() {
+    const TASKS: usize = 40;
+    const VALUES: usize = 300;
+    roaming(4).run(|| {
+        let (first, mut rx) = bounded(4);
+        let held = Arc::new(Mutex::new(0));
+        let permits = Arc::new(Semaphore::new(3));
+        let group = WaitGroup::new();
+        for stage in 0..TASKS {
+            let (tx, next) = bounded(stage % 5);
+            let (held, permits, from) = (held.clone(), permits.clone(), std::mem::replace(&mut rx, next));
+            group.go(move || {
+                let mut numbers = stage as u32 + 1;
+                for value in from {
+                    numbers = numbers.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    match numbers >> 28 {
+                        0 => yield_now(),
+                        1 => sleep(Duration::from_micros(u64::from(numbers >> 8 & 511))),
+                        2 => {
+                            let mut sum = held.lock();
+                            yield_now();
+                            *sum += 1;
+                        }
+                        3 => {
+                            let _permit = permits.acquire(1).unwrap();
+                            sleep(Duration::from_micros(50));
+                        }
+                        4 => assert_eq!(
+                            never::<()>().recv_timeout(Duration::from_micros(100)),
+                            Err(RecvTimeoutError::Timeout)
+                        ),
+                        5 => select! { send(tx, value) -> sent => { sent.unwrap(); continue } },
+                        _ => {}
+                    }
+                    tx.send(value).unwrap();
+                }
+            });
+        }
+        let sender = task::Builder::new().spawn(move || (0..VALUES).for_each(|value| first.send(value).unwrap()));
+        assert_eq!(rx.iter().collect::<Vec<_>>(), (0..VALUES).collect::<Vec<_>>());
+        sender.join().unwrap();
+        group.wait();
+    });
+}
+
+/// It goes on elsewhere, with its own stack, and comes back.
+#[test]
+fn one_task_runs_on_many_threads() {
+    let runtime = roaming(3);
+    let tasks = [1_u64, 2, 3, 4].map(|seed| {
+        runtime.go(move || {
+            let (mut mine, mut threads) = ([seed; 64], HashSet::new());
+            while threads.len() < 2 {
+                sleep(Duration::from_micros(200));
+                mine.iter_mut().for_each(|value| *value += 1);
+                assert!(mine.iter().all(|value| *value == mine[0]));
+                threads.insert(this_thread());
+                // A worker that is at work gets nothing new while another is idle.
+                for _ in 0..seed * 10_000 {
+                    std::hint::spin_loop();
+                }
+            }
+        })
+    });
+    tasks.into_iter().for_each(|task| task.join().unwrap());
+}
+
+/// The worker on which it runs is stuck: what roams ticks on, what it waits for with a limit ends in time, and messages come.
+#[test]
+fn a_stuck_worker_keeps_nobody() {
+    let runtime = Runtime::builder().workers(1).build().unwrap();
+    runtime.run(|| {
+        let over = Arc::new(AtomicBool::new(false));
+        let (tx, rx) = unbounded::<usize>();
+        let started = WaitGroup::new();
+        started.add(2);
+        let (ticks, begun) = (Arc::new(AtomicUsize::new(0)), started.clone());
+        let ticker = {
+            let ticks = ticks.clone();
+            // SAFETY: it uses nothing of a thread's.
+            unsafe {
+                go_roaming(move || {
+                    begun.done();
+                    for _ in 0..50 {
+                        sleep(MS);
+                        ticks.fetch_add(1, SeqCst);
+                        tx.send(1).unwrap();
+                        assert_eq!(never::<()>().recv_timeout(MS), Err(RecvTimeoutError::Timeout));
+                    }
+                })
+            }
+        };
+        let begun = started.clone();
+        // SAFETY: as above.
+        let sum = unsafe { Builder::new().name("sum").roaming() }.spawn(move || {
+            begun.done();
+            rx.iter().sum::<usize>()
+        });
+        started.wait(); // both have run on this worker
+        // And now it is stuck: this green thread is bound to it.
+        let ends = over.clone();
+        let watch = thread::spawn(move || {
+            while ticks.load(SeqCst) < 50 {
+                thread::sleep(MS);
+            }
+            ends.store(true, SeqCst);
+        });
+        block(&over);
+        ticker.join().unwrap();
+        assert_eq!(sum.join().unwrap(), 50);
+        watch.join().unwrap();
+    });
+}
+
+/// Names, cancellation, panics, scopes, nearness: a roaming task is a green thread as any.
+#[test]
+fn the_rest_of_a_life() {
+    roaming(2).run(|| {
+        let endless = Builder::new().name("endless").near().spawn(|| {
+            loop {
+                assert_eq!(task::current_name().as_deref(), Some("endless"));
+                sleep(MS);
+            }
+        });
+        sleep(5 * MS);
+        endless.cancel();
+        assert!(endless.join().unwrap_err().is_cancelled());
+
+        let panics = greenlight::go(|| {
+            sleep(MS);
+            std::panic::resume_unwind(Box::new(7));
+        });
+        assert!(panics.join().unwrap_err().is_panic());
+
+        let mut values = [0; 100];
+        scope(|s| {
+            for (i, value) in values.iter_mut().enumerate() {
+                s.spawn(move || {
+                    sleep(MS);
+                    *value = i;
+                });
+            }
+        });
+        assert!(values.iter().enumerate().all(|(i, value)| i == *value));
+    });
+}
+
+/// A `Drop` that waits while its task unwinds: the OS thread stays the same, since it counts as panicking.
+#[test]
+fn no_move_while_it_unwinds() {
+    struct Waits(Arc<AtomicUsize>);
+    impl Drop for Waits {
+        fn drop(&mut self) {
+            let thread = this_thread();
+            for _ in 0..10 {
+                sleep(MS);
+                yield_now();
+                assert!(this_thread() == thread && thread::panicking());
+            }
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+    let runtime = roaming(3);
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let tasks = [(); 6].map(|()| {
+        let waits = Waits(dropped.clone());
+        runtime.go(move || {
+            let _waits = waits;
+            sleep(MS);
+            std::panic::resume_unwind(Box::new(7));
+        })
+    });
+    tasks.into_iter().for_each(|task| assert!(task.join().unwrap_err().is_panic()));
+    assert_eq!(dropped.load(SeqCst), 6);
+}
+
+/// A parked roaming task belongs to no worker: it goes on, though the threads of its runtime may have ended.
+#[test]
+fn it_outlives_its_runtime() {
+    let (tx, rx) = bounded::<i32>(0);
+    let runtime = roaming(1);
+    let waits = runtime.go(move || rx.recv().unwrap() + 1);
+    let sleeps = runtime.go(|| {
+        sleep(300 * MS);
+        7
+    });
+    runtime.run(|| sleep(MS));
+    drop(runtime);
+    assert_eq!(sleeps.join().unwrap(), 7);
+    tx.send(1).unwrap();
+    assert_eq!(waits.join().unwrap(), 2);
+}
+
+/// Asleep for ever, it is asked to end by its runtime's end.
+#[test]
+fn shutdown_finds_it() {
+    let runtime = roaming(2);
+    let tasks = [(); 20].map(|()| runtime.go(|| never::<()>().recv()));
+    runtime.run(|| sleep(MS));
+    let report = runtime.shutdown(Duration::MAX);
+    assert_eq!((report.ended(), report.left().len()), (20, 0));
+    tasks.into_iter().for_each(|task| assert!(task.join().unwrap_err().is_cancelled()));
+}
