@@ -9,7 +9,7 @@ use may::{
 };
 use std::{net::SocketAddr, sync::Once, time::Duration};
 
-const NO_SELECT: &str = "may's `select!` starts a coroutine for each arm and does not take values from closed ones";
+const NO_SELECT: &str = "may's `select!` runs each arm in a coroutine, and one that loses may have taken a value";
 const TOO_MANY: &str = "a stack is a mapping of its own: at most about 30,000 coroutines";
 const UNBOUNDED: &str = "may has no bounded channel: unbounded";
 
