@@ -203,7 +203,7 @@ where
     F::Output: Send + 'static,
 {
     fn run(self: Arc<Self>, carrier: TaskRef) {
-        self.state.swap(RUNNING, AcqRel);
+        self.state.swap(RUNNING, Acquire);
         self.about.carrier.swap(carrier.as_raw(), Acquire);
         carrier.get().polling.set(Some(NonNull::from(&self.about)));
         let waker = Waker::from(self.clone());

@@ -58,6 +58,9 @@ fn model(count: usize, wakers: usize, cancel: bool) {
                 })
             })
             .collect();
+        if helps {
+            waker.wake_by_ref(); // in vain, perhaps: a poll more, after which another carrier goes on
+        }
         drop(waker);
         let cancels = cancel.then(|| {
             let handle = handle.clone();
