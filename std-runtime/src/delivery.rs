@@ -43,10 +43,12 @@ where
 /// Where the result arrives.
 pub(crate) struct Delivery<T> {
     result: oneshot::Receiver<thread::Result<T>>,
-    /// | operation | order   | pairs with | so that                          |
-    /// |-----------|---------|------------|----------------------------------|
-    /// | end       | Release | look       | who sees it can take the result  |
-    /// | look      | Acquire | end        | the same                         |
+    /// | operation | order   | pairs with | so that                                  |
+    /// |-----------|---------|------------|------------------------------------------|
+    /// | end       | Release | look       | who sees it sees what the closure did    |
+    /// | look      | Acquire | end        | the same                                 |
+    ///
+    /// The result is there either way: it lies behind the lock of its channel.
     finished: Arc<AtomicBool>,
 }
 

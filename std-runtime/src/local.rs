@@ -42,7 +42,8 @@ use std::{
 /// wake hook; [`blocking`](fn@crate::blocking) calls have threads of their own likewise, and [sockets](crate::net) are watched by the
 /// workers of the global runtime, which start with the first wait for one.
 ///
-/// [`go`](fn@crate::go) in one of its green threads starts another one here. A call that blocks the thread blocks the host.
+/// [`go`](fn@crate::go) in one of its green threads starts another one here; between drives it is a plain OS thread that calls, so
+/// that starts the global runtime with its threads. A call that blocks the thread blocks the host.
 ///
 /// Dropping it asks all its green threads and futures to end, and runs them until they have. What does not end at once (it is in a
 /// [`shield`](crate::task::shield) and waits) stays parked for ever, and so does everything if the thread is unwinding from a panic

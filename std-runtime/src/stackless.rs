@@ -99,7 +99,13 @@ pub(crate) trait Joined<T>: Run {
 }
 
 struct Stackless<F: Future> {
-    /// All changes are AcqRel, which F2 needs: `wake` and `run` pair with each other.
+    /// | operation      | order              | pairs with | so that                                                         |
+    /// |----------------|--------------------|------------|-----------------------------------------------------------------|
+    /// | `wake`         | AcqRel             | run, idle  | F2; and the next poll comes after the last one, with its future |
+    /// | run            | swap, Acquire      | `wake`     | F2                                                              |
+    /// | idle           | Release / Relaxed  | `wake`     | as `wake`                                                       |
+    /// | woken meanwhile| `and`, Relaxed     | nothing    | it passes on what wakers left, to the run that follows          |
+    /// | done           | Relaxed            | nothing    | nobody polls it any more                                        |
     state: AtomicU8,
     about: About,
     home: &'static Shared,
@@ -203,7 +209,7 @@ where
     F::Output: Send + 'static,
 {
     fn run(self: Arc<Self>, carrier: TaskRef) {
-        self.state.swap(RUNNING, AcqRel);
+        self.state.swap(RUNNING, Acquire);
         self.about.carrier.swap(carrier.as_raw(), Acquire);
         carrier.get().set_polling(Some(&self.about));
         let waker = Waker::from(self.clone());
@@ -213,14 +219,14 @@ where
         self.about.carrier.store(ptr::null_mut(), Relaxed);
         match polled {
             Poll::Ready(ending) => {
-                self.state.swap(DONE, AcqRel);
+                self.state.store(DONE, Relaxed);
                 self.home.forget_future(self.about.id);
                 self.end(ending);
             }
             Poll::Pending => {
-                if self.state.compare_exchange(RUNNING, IDLE, AcqRel, Acquire).is_err() {
+                if self.state.compare_exchange(RUNNING, IDLE, Release, Relaxed).is_err() {
                     // Woken meanwhile: nobody else has queued it.
-                    self.state.fetch_and(!RUNNING, AcqRel);
+                    self.state.fetch_and(!RUNNING, Relaxed);
                     self.home.place_future(self);
                 }
             }

@@ -32,7 +32,7 @@ fn an_overflow_names_the_size() {
     // Where guards or pages are large, the smallest stack is the usual one.
     let small = if cfg!(target_arch = "x86_64") { "64 KiB" } else { "" };
     overflows("an_overflow_names_the_size", "10000", small);
-    overflows("an_overflow_names_the_size", "1000000", "1024 KiB");
+    overflows("an_overflow_names_the_size", "900000", "1024 KiB");
     overflows("an_overflow_names_the_size", "8000000", "8192 KiB");
 }
 

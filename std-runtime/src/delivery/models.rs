@@ -3,14 +3,21 @@
 use super::*;
 use loom::thread;
 
-/// Who sees that the call has ended finds its result there. Fails if the end is Relaxed, or the look.
+/// Who sees that the call has ended finds its result there, and sees what it did. Fails if the end is Relaxed, or the look, and if the
+/// end comes before the result.
 #[test]
 fn delivery_finished_means_delivered() {
     loom::model(|| {
-        let (call, mut delivery) = pack(|| 7);
+        let done = loom::sync::Arc::new(AtomicBool::new(false));
+        let does = done.clone();
+        let (call, mut delivery) = pack(move || {
+            does.store(true, Relaxed);
+            7
+        });
         let runs = thread::spawn(call);
         thread::yield_now(); // the checker does not try by itself what a first look finds after the other's end
         if delivery.is_finished() {
+            assert!(done.load(Relaxed));
             assert!(matches!(delivery.try_join(), Some(Ok(7))));
         } else {
             assert!(matches!(delivery.join(), Ok(7)));
