@@ -511,6 +511,30 @@ fn a_panic_in_a_parallel_loop_comes_when_all_have_ended_and_nothing_leaks() {
     });
 }
 
+/// The helper is bound to the worker of the caller, who is cancelled while he waits for it.
+#[test]
+fn a_cancelled_parallel_loop_lets_its_helpers_end() {
+    Runtime::builder().workers(1).build().unwrap().run(|| {
+        let ((tx, rx), (begun, has_begun)) = (bounded::<()>(0), bounded::<()>(0));
+        let items = AtomicUsize::new(0);
+        let task = go(move || {
+            Parallel::new().tasks(2).chunk(1).for_each(0..2, |_| match items.fetch_add(1, SeqCst) {
+                0 => has_begun.recv().unwrap(), // the caller, who was here first
+                _ => {
+                    begun.send(()).unwrap();
+                    rx.recv().unwrap();
+                }
+            });
+        });
+        (0..5).for_each(|_| yield_now());
+        task.cancel();
+        (0..5).for_each(|_| yield_now());
+        assert!(!task.is_finished(), "it waits for its helper");
+        tx.send(()).unwrap();
+        assert!(task.join().unwrap_err().is_cancelled());
+    });
+}
+
 #[test]
 fn a_panic_of_the_iterator_comes_too() {
     everywhere(|| {

@@ -15,6 +15,7 @@
 use crate::{
     header::{Spawn, discard},
     runtime,
+    task::shield,
 };
 use greenlight_core::{Mutex, SpinMutex, Waitable, park::Why};
 use std::{
@@ -295,13 +296,15 @@ fn together(tasks: usize, work: &Work<'_>) {
         gate.keep(payload);
     }
     gate.inside.with(|inside| inside.open = false);
-    // Whoever is torn away here comes back, until nobody is inside.
+    // Whoever is torn away here tells the helpers to stop, and comes back, not to be torn away again: one that unwound at each
+    // wait would keep its worker, and with it helpers that have begun there.
+    let mut torn = false;
     while gate.inside.with(|inside| inside.helpers > 0) {
         let empty = |inside: &mut Inside| (inside.helpers == 0).then_some(());
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| gate.inside.wait(&why, None, empty))) {
+        let wait = || gate.inside.wait(&why, None, empty);
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| if torn { shield(wait) } else { wait() })) {
             gate.keep(payload);
-            // One that is torn away at each wait must let the others run all the same.
-            let _ = catch_unwind(crate::yield_now).map_err(mem::forget);
+            torn = true;
         }
     }
     let panic = gate.panic.lock().take();
