@@ -98,6 +98,11 @@ impl<S> Waitable<S> {
         at_once.or_else(|| Sleeper::block(&self.lock, why, deadline, |state| look(&mut state.value)))
     }
 
+    /// Whether somebody is in line: whom the next [`change`](Self::change) would wake.
+    pub fn has_waiters(&self) -> bool {
+        !self.lock.lock().sleepers.is_empty()
+    }
+
     /// For a future: one waiter, to be polled.
     pub fn waiting(&self) -> Waiting<'_, S> {
         Waiting { sleeper: Sleeper::new(&self.lock) }
@@ -208,6 +213,7 @@ mod tests {
             })
             .collect();
         (0..4).for_each(|_| count.change(|count| *count += 1));
+        assert!(!count.has_waiters());
         for (least, thread) in (1..=4).zip(threads) {
             assert!(thread.join().unwrap().unwrap() >= least);
         }
@@ -219,6 +225,7 @@ mod tests {
         assert_eq!(state.wait(&why(), Some(0), |_| None::<()>), None);
         assert!(catch_unwind(AssertUnwindSafe(|| state.change(|_| panic!("in a change")))).is_err());
         assert_eq!(state.with(|value| *value), 1);
+        assert!(!state.has_waiters());
         assert_eq!(state.into_inner(), 1);
     }
 }

@@ -8,6 +8,9 @@
 //!                                                                   +   helpers asleep, without anything to do
 //! ```
 //!
+//! A worker may sleep in the poller of its sockets. While somebody is in line at one, its peer may wake him, so nothing is said; a
+//! socket at which nobody waits changes nothing.
+//!
 //! Helpers are the runtime's own threads beside the workers: the one that fires timers, those that run blocking calls.
 //!
 //! If the two sides are equal, nobody is left who could wake anybody: other threads of the program, a signal handler's
@@ -24,6 +27,7 @@
 
 use crate::{
     header::TaskRef,
+    net,
     runtime::{for_each_runtime, for_each_worker},
     stack,
     worker::WAKES,
@@ -138,7 +142,8 @@ pub(crate) fn look() -> bool {
         return true; // the usual case, without a system call
     }
     let Some(first) = Picture::take() else { return true };
-    if !first.nobody_is_left() || Picture::take().as_ref() != Some(&first) {
+    // Between the two pictures, so at the moment which they show if they are equal (D2).
+    if !first.nobody_is_left() || net::anybody_waits() || Picture::take().as_ref() != Some(&first) {
         return true;
     }
     static REPORTED: AtomicBool = AtomicBool::new(false);

@@ -422,6 +422,11 @@ pub(crate) fn global() -> &'static Runtime {
     })
 }
 
+/// The workers of the global runtime.
+pub(crate) fn global_workers() -> &'static [Worker] {
+    global().shared.workers()
+}
+
 /// The runtime that the caller runs on, or the global one.
 pub(crate) fn here() -> &'static Shared {
     match worker::current() {

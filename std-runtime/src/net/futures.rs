@@ -1,0 +1,177 @@
+//! Waiting for a socket without blocking anybody: futures with a place of their own in the line.
+
+use super::{
+    Pollable, TcpStream, accept,
+    source::{Seen, Side, State},
+};
+use crate::time::driver::Alarm;
+use greenlight_core::Waiting;
+use std::{
+    fmt,
+    future::Future,
+    io::{self, ErrorKind},
+    net::SocketAddr,
+    os::fd::AsFd,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+/// One future's wait for one direction of `P`, which dereferences to what is polled.
+pub(super) struct Wait<'a> {
+    waiting: Waiting<'a, State>,
+    /// In line since then: nothing has happened if the tick is still the same.
+    seen: Option<Seen>,
+    alarm: Alarm,
+    side: Side,
+}
+
+impl<'a> Wait<'a> {
+    pub(super) fn new<T: AsFd>(io: &Pollable<T>, side: Side) -> Self {
+        Self { waiting: io.side(side).waiting(), seen: None, alarm: Alarm::default(), side }
+    }
+
+    /// The loop of every future. It fails, at the deadline, by trying again.
+    pub(super) fn poll<T: AsFd, R>(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        io: &Pollable<T>,
+        mut attempt: impl FnMut(&T) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        // SAFETY: `waiting` is pinned whenever we are: it is never moved out, there is no `Drop` and no `Unpin` of ours. The
+        // other fields are `Unpin`.
+        let (mut waiting, seen, alarm, side) = unsafe {
+            let this = self.get_unchecked_mut();
+            (Pin::new_unchecked(&mut this.waiting), &mut this.seen, &mut this.alarm, this.side)
+        };
+        loop {
+            if let Some(before) = *seen {
+                let is_over = before.deadline.is_some_and(|end| crate::park::now() >= end);
+                let moved =
+                    waiting.as_mut().poll(cx.waker(), |state| (state.has_moved(before) || is_over).then_some(()));
+                if moved.is_pending() {
+                    match before.deadline {
+                        Some(end) => alarm.set(end, cx.waker()),
+                        None => alarm.clear(),
+                    }
+                    return Poll::Pending;
+                }
+            }
+            *seen = None;
+            let before = io.side(side).begin()?;
+            match attempt(io.get_ref()) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                done => return Poll::Ready(done),
+            }
+            io.register()?;
+            *seen = Some(before);
+        }
+    }
+}
+
+/// Future of [`Pollable::readable`], [`TcpStream::readable`] and their like. Polled again after it was ready, it waits again.
+#[must_use = "a future does nothing until it is polled"]
+pub struct Ready<'a, T: AsFd> {
+    io: &'a Pollable<T>,
+    wait: Wait<'a>,
+}
+
+impl<'a, T: AsFd> Ready<'a, T> {
+    pub(super) fn new(io: &'a Pollable<T>, side: Side) -> Self {
+        Self { io, wait: Wait::new(io, side) }
+    }
+}
+
+impl<T: AsFd> Future for Ready<'_, T> {
+    type Output = io::Result<()>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let io = self.io;
+        // SAFETY: `wait` is pinned whenever we are: it is never moved out, there is no `Drop` and no `Unpin` of ours.
+        let wait = unsafe { self.map_unchecked_mut(|this| &mut this.wait) };
+        let side = wait.side;
+        wait.poll(cx, io, |_| io.is_ready(side))
+    }
+}
+
+impl<T: AsFd> fmt::Debug for Ready<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ready").field("side", &self.wait.side).finish_non_exhaustive()
+    }
+}
+
+/// Future of `accept_async`. Polled again after it was ready, it waits for the next connection.
+#[must_use = "a future does nothing until it is polled"]
+pub struct Accept<'a, L: accept::Listen> {
+    listener: &'a L,
+    wait: Wait<'a>,
+}
+
+impl<'a, L: accept::Listen> Accept<'a, L> {
+    pub(super) fn new(listener: &'a L) -> Self {
+        Self { listener, wait: Wait::new(listener.pollable(), Side::Read) }
+    }
+}
+
+impl<L: accept::Listen> Future for Accept<'_, L> {
+    type Output = io::Result<(L::Stream, L::Address)>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let io = self.listener.pollable();
+        // SAFETY: as in `Ready`.
+        let wait = unsafe { self.map_unchecked_mut(|this| &mut this.wait) };
+        wait.poll(cx, io, L::accept_one)
+    }
+}
+
+impl<L: accept::Listen> fmt::Debug for Accept<'_, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accept").finish_non_exhaustive()
+    }
+}
+
+/// Future of [`TcpStream::connect_async`].
+#[must_use = "a future does nothing until it is polled"]
+pub struct Connect {
+    state: Connecting,
+}
+
+enum Connecting {
+    New(SocketAddr),
+    /// The wait is for a source that is never freed, so it borrows nothing of the stream.
+    Begun(Wait<'static>, TcpStream),
+    Done,
+}
+
+impl Connect {
+    pub(super) fn new(address: SocketAddr) -> Self {
+        Self { state: Connecting::New(address) }
+    }
+}
+
+impl Future for Connect {
+    type Output = io::Result<TcpStream>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
+        // SAFETY: the `Wait` inside is moved in before it is polled, and dropped in place after.
+        let state = unsafe { &mut self.get_unchecked_mut().state };
+        if let Connecting::New(address) = state {
+            let stream = TcpStream::begin_to_connect(address)?;
+            let wait = Wait::new(stream.pollable(), Side::Write);
+            *state = Connecting::Begun(wait, stream);
+        }
+        let Connecting::Begun(wait, stream) = state else { panic!("a connect polled after it was done") };
+        // SAFETY: in place until `state` is overwritten below.
+        let wait = unsafe { Pin::new_unchecked(wait) };
+        let outcome = ready!(wait.poll(cx, stream.pollable(), TcpStream::is_connected));
+        let stream = stream.clone_handle();
+        *state = Connecting::Done;
+        Poll::Ready(outcome.map(|()| stream))
+    }
+}
+
+impl fmt::Debug for Connect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connect").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,99 @@
+//! Whether a worker's thread runs, sleeps, or is on its way to or from its sleep.
+//!
+//! ```text
+//!   AWAKE ──▶ SPINNING ──▶ AWAKE ──▶ DOZING ──▶ ASLEEP or TIMED
+//!     ▲                                 │            │
+//!     └──────────── WAKING ◀────────────┴────────────┘   by who brings work; by itself, when a socket's event comes: AWAKE
+//! ```
+//!
+//! * W3  Going to sleep: say so (DOZING), fence, look at every source of work once more, sleep. Bringing work: put it there,
+//!   fence, look at the mode. One of the two sees the other, so no work is left with a sleeping worker.
+//!
+//! SeqCst throughout: W3, and deadlock detection, which compares pictures of all workers.
+
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::*, fence};
+
+const AWAKE: u8 = 0;
+const SPINNING: u8 = 1;
+const ASLEEP: u8 = 2;
+/// Asleep with a timer that will wake it.
+const TIMED: u8 = 3;
+/// Woken by somebody, but its thread does not run yet.
+const WAKING: u8 = 4;
+/// About to sleep, if its last look finds nothing. To be woken like a sleeper, but not counted as one: it may still find
+/// work that came before, and whose bringer saw no sleeper.
+const DOZING: u8 = 5;
+
+/// How many sleeps of workers were ended by others, or by an event of a socket, ever: see `deadlock.rs`.
+pub(crate) static WAKES: AtomicUsize = AtomicUsize::new(0);
+
+pub(super) struct Mode(AtomicU8);
+
+impl Mode {
+    pub(super) const fn new() -> Self {
+        Self(AtomicU8::new(AWAKE))
+    }
+
+    // ---- from any thread ------------------------------------------------------------------------------------------
+
+    /// Whether the worker would take work up at once.
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.0.load(SeqCst), SPINNING | ASLEEP | TIMED | DOZING)
+    }
+
+    /// Asleep until somebody wakes it.
+    pub(super) fn is_asleep(&self) -> bool {
+        self.0.load(SeqCst) == ASLEEP
+    }
+
+    /// A hint.
+    pub(super) fn is_waking(&self) -> bool {
+        self.0.load(Relaxed) == WAKING
+    }
+
+    /// W3, behind the bringing of work: true if the caller has to wake the thread.
+    pub(super) fn rouse(&self) -> bool {
+        fence(SeqCst);
+        let mut mode = self.0.load(SeqCst);
+        while matches!(mode, ASLEEP | TIMED | DOZING) {
+            match self.0.compare_exchange(mode, WAKING, SeqCst, SeqCst) {
+                Ok(_) => {
+                    WAKES.fetch_add(1, SeqCst);
+                    return true;
+                }
+                Err(now) => mode = now,
+            }
+        }
+        false
+    }
+
+    // ---- on the worker's thread -----------------------------------------------------------------------------------
+
+    pub(super) fn spin(&self) {
+        self.0.store(SPINNING, SeqCst);
+    }
+
+    pub(super) fn awake(&self) {
+        self.0.store(AWAKE, SeqCst);
+    }
+
+    /// Wakes by itself, for something that will wake tasks. Counted like a sleep that others end.
+    pub(super) fn rise(&self) {
+        if self.0.swap(AWAKE, SeqCst) == ASLEEP {
+            WAKES.fetch_add(1, SeqCst);
+        }
+    }
+
+    /// W3. False if there is work: then the worker is awake. Else it is asleep until [`awake`](Self::awake), and the caller
+    /// sleeps unless it was roused.
+    pub(super) fn fall_asleep(&self, timed: bool, has_work: impl FnOnce() -> bool) -> bool {
+        let asleep = if timed { TIMED } else { ASLEEP };
+        self.0.store(DOZING, SeqCst);
+        fence(SeqCst);
+        if has_work() || self.0.compare_exchange(DOZING, asleep, SeqCst, SeqCst).is_err() {
+            self.awake();
+            return false;
+        }
+        true
+    }
+}

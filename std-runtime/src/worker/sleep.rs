@@ -1,0 +1,116 @@
+//! What a worker does without work: it spins a little, then sleeps: parked, or in its poller if it has one.
+//!
+//! * W5  `in_poller` is set before the worker says that it dozes, and read after somebody has ended that. So he knows how it
+//!   sleeps; or it sleeps a second time already, and is woken in vain.
+
+use super::Worker;
+use greenlight_core::park::thread::now;
+use std::{sync::atomic::Ordering::*, time::Duration};
+
+/// How long a worker without work looks for some before it sleeps: about what waking a sleeper costs.
+const SPIN_NANOS: u64 = 20_000;
+/// How long a worker sleeps before it asks whether the program is deadlocked, at first and at last.
+const FIRST_NAP: Duration = Duration::from_millis(10);
+const LAST_NAP: Duration = Duration::from_millis(640);
+
+impl Worker {
+    /// Spins, then sleeps, until there may be work. False if the thread is to end.
+    pub(super) fn find_work(&self) -> bool {
+        if self.poller.has_sockets() && self.poller.serve() {
+            return true;
+        }
+        if self.shared.start_spinning() {
+            self.mode.spin();
+            let end = now() + SPIN_NANOS;
+            let found = loop {
+                if (0..32).any(|_| {
+                    std::hint::spin_loop();
+                    self.has_work(false)
+                }) {
+                    break true;
+                }
+                if now() >= end {
+                    break false;
+                }
+            };
+            self.mode.awake();
+            self.shared.stop_spinning();
+            if found {
+                return true;
+            }
+        }
+        let until_timer = self.local.timers.fire();
+        if let Some(task) = self.steal(true) {
+            self.local.ready.borrow_mut().push(task);
+            return true;
+        }
+        if self.shared.is_ended() && self.close() {
+            return false;
+        }
+        self.sleep(until_timer);
+        true
+    }
+
+    /// Whether any source of work has something. With `desperate`, also what was given to a worker that is still waking.
+    fn has_work(&self, desperate: bool) -> bool {
+        // `next` may be full too: a timer's wake-up goes there.
+        let mine = !self.inbox.is_empty() || self.free_len.load(SeqCst) > 0;
+        let woken = self.local.next.take().inspect(|task| self.local.next.set(Some(*task))).is_some();
+        mine || woken
+            || self.shared.workers().iter().any(|worker| worker.futures_len.load(SeqCst) > 0)
+            || self.local.ready.borrow().len() > 0
+            || self
+                .shared
+                .workers()
+                .iter()
+                .any(|other| other.free_len.load(SeqCst) > 0 && (desperate || !other.mode.is_waking()))
+    }
+
+    /// W3.
+    fn sleep(&self, until_timer: Option<Duration>) {
+        let last_look = || self.has_work(true) || (self.shared.is_ended() && self.live() == 0);
+        self.in_poller.store(self.poller.is_open(), Relaxed); // W5
+        if !self.mode.fall_asleep(until_timer.is_some(), last_look) {
+            return;
+        }
+        match until_timer {
+            Some(left) => self.rest(Some(left)),
+            None => {
+                let mut nap = FIRST_NAP;
+                self.rest(Some(nap));
+                while self.mode.is_asleep() {
+                    while crate::stack::trim() && self.mode.is_asleep() {}
+                    if !crate::deadlock::look() || nap > LAST_NAP {
+                        break;
+                    }
+                    nap *= 2;
+                    self.rest(Some(nap));
+                }
+                while self.mode.is_asleep() {
+                    self.rest(None);
+                }
+            }
+        }
+        self.mode.awake();
+    }
+
+    /// One sleep, until the worker is roused or a socket has an event, for `limit` at most; it may be shorter.
+    fn rest(&self, limit: Option<Duration>) {
+        match limit {
+            _ if self.in_poller.load(Relaxed) => self.poller.wait(limit, || self.mode.rise()),
+            Some(limit) => std::thread::park_timeout(limit),
+            None => std::thread::park(),
+        }
+    }
+
+    /// Wakes the worker's thread if it sleeps (W3: after the work was put there).
+    pub(crate) fn rouse(&self) {
+        if self.mode.rouse() {
+            match self.thread.get() {
+                _ if self.in_poller.load(Relaxed) => self.poller.ring(), // W5
+                Some(thread) => thread.unpark(),
+                None => {}
+            }
+        }
+    }
+}
