@@ -188,11 +188,21 @@ impl Server {
     ///
     /// If there is no such line.
     pub fn start<S: AsRef<OsStr>>(name: &str, directory: &Path, args: impl IntoIterator<Item = S>) -> Self {
-        let mut child = command(name, directory, args).stderr(Stdio::inherit()).spawn().expect("the example starts");
+        Self::spawn(command(name, directory, args))
+    }
+
+    /// Starts it by a command of one's own. See [`start`](Self::start).
+    ///
+    /// # Panics
+    ///
+    /// If there is no first line.
+    pub fn spawn(mut command: Command) -> Self {
+        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let mut child = command.spawn().expect("the example starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut server = Self { child: Some(child), first_line: String::new() };
         stdout.read_line(&mut server.first_line).expect("a line");
-        assert!(server.first_line.ends_with('\n'), "{name} ended: {:?}", server.first_line);
+        assert!(server.first_line.ends_with('\n'), "it ended: {:?}", server.first_line);
         // Nothing more is expected; if it comes all the same, it must not block the server.
         thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
         server
