@@ -6,6 +6,7 @@ use greenlight::{
 };
 pub mod conservation;
 pub mod linearizability;
+pub mod programs;
 pub mod promises;
 #[cfg(doctest)]
 mod refused;

@@ -3,16 +3,16 @@
 //! Known hashes are checked everywhere. What GNU `sha256sum` makes of the output is checked where it is installed, and
 //! what a lack of permission does where the tests do not run as root; otherwise the test says that it did not.
 
+use greenlight_tests::programs::{self, LIMIT, assert_output, catches_sigint, finish, proc_number, signal, wait_until};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
 use std::io::{Read, Write};
+use std::ops::Deref;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::mpsc;
+use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,38 +21,25 @@ const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f2001
 const MILLION_A: &str = "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0";
 const ZEROS_4_MIB: &str = "bb9f8df61474d25e71fa00722318cd387396ca1736605e1248821cc0de3d3af8";
 
-/// Longer than any of these jobs takes on a busy machine, shorter than the patience of whoever waits.
-const LIMIT: Duration = Duration::from_secs(120);
+/// A directory in which the example is run.
+struct Tree(programs::Tree);
 
-/// A directory that goes when the test ends.
-struct Tree(PathBuf);
+impl Deref for Tree {
+    type Target = programs::Tree;
+
+    fn deref(&self) -> &programs::Tree {
+        &self.0
+    }
+}
 
 impl Tree {
     fn new() -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!("greenlight-digest-{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
-        let root = std::env::temp_dir().join(name);
-        fs::create_dir(&root).expect("a temporary directory");
-        Self(root)
-    }
-
-    fn path(&self, name: impl AsRef<OsStr>) -> PathBuf {
-        self.0.join(name.as_ref())
-    }
-
-    /// Adds a file, and the directories it is in.
-    fn file(&self, name: impl AsRef<OsStr>, content: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().expect("inside of the tree")).expect("its directories");
-        fs::write(&path, content).expect("a file");
-        path
+        Self(programs::Tree::new())
     }
 
     /// The example, about to start in this directory.
     fn digest<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
-        let mut command = greenlight_tests::program(greenlight_tests::example("digest"));
-        command.args(args).current_dir(&self.0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
+        programs::command("digest", self.root(), args)
     }
 
     fn run<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Output {
@@ -63,7 +50,7 @@ impl Tree {
     fn coreutils(&self) -> Option<Vec<u8>> {
         sha256sum_is_installed().then(|| {
             let pipeline = "find . -type f -print0 | LC_ALL=C sort -z | xargs -0 -r sha256sum";
-            let output = Command::new("sh").args(["-c", pipeline]).current_dir(&self.0).output().expect("sh runs");
+            let output = Command::new("sh").args(["-c", pipeline]).current_dir(self.root()).output().expect("sh runs");
             assert!(output.status.success(), "{output:?}");
             output.stdout
         })
@@ -75,40 +62,12 @@ impl Tree {
             return;
         }
         let mut command = Command::new("sha256sum");
-        command.args(["--check", "--strict", "--quiet"]).current_dir(&self.0).stdin(Stdio::piped());
+        command.args(["--check", "--strict", "--quiet"]).current_dir(self.root()).stdin(Stdio::piped());
         let mut check = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("sha256sum starts");
         check.stdin.take().expect("a pipe").write_all(lines).expect("it reads");
         let output = finish(check);
         assert!(output.status.success(), "{output:?}");
     }
-}
-
-impl Drop for Tree {
-    fn drop(&mut self) {
-        let removed = fs::remove_dir_all(&self.0);
-        if !thread::panicking() {
-            removed.expect("the tree can be removed");
-        }
-    }
-}
-
-/// Waits for the end, but not for ever.
-fn finish(child: Child) -> Output {
-    let pid = child.id();
-    let (ended, end) = mpsc::channel();
-    thread::spawn(move || ended.send(child.wait_with_output()));
-    match end.recv_timeout(LIMIT) {
-        Ok(output) => output.expect("the child's output"),
-        Err(_) => {
-            signal("KILL", pid);
-            panic!("process {pid} hangs");
-        }
-    }
-}
-
-fn signal(name: &str, pid: u32) {
-    // Fails if the process has just ended, which is as good.
-    let _ = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).stderr(Stdio::null()).status();
 }
 
 fn sha256sum_is_installed() -> bool {
@@ -117,15 +76,6 @@ fn sha256sum_is_installed() -> bool {
         eprintln!("NOT CHECKED against sha256sum, which is not installed");
     }
     installed
-}
-
-#[track_caller]
-fn assert_output(output: &Output, code: i32, stdout: impl AsRef<[u8]>, stderr: &str) {
-    let printed = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(String::from_utf8_lossy(&output.stderr), stderr, "stdout: {printed}");
-    assert_eq!(printed, String::from_utf8_lossy(stdout.as_ref()));
-    assert_eq!(output.stdout, stdout.as_ref(), "not even in the bytes that are no UTF-8");
-    assert_eq!(output.status.code(), Some(code));
 }
 
 #[test]
@@ -151,7 +101,7 @@ fn paths_begin_with_dir_as_it_was_given() {
     assert_output(&tree.run(["./-dir"]), 0, format!("{ABC}  ./-dir/x\n"), "");
     assert_output(&tree.run(["./-dir//"]), 0, format!("{ABC}  ./-dir//x\n"), "");
     assert_output(&tree.run(["--", "-dir"]), 0, format!("{ABC}  -dir/x\n"), "");
-    assert_output(&tree.run([&tree.0]), 0, format!("{ABC}  {}\n", absolute.display()), "");
+    assert_output(&tree.run([tree.root()]), 0, format!("{ABC}  {}\n", absolute.display()), "");
     assert_output(&tree.run(["./-dir/x"]), 0, format!("{ABC}  ./-dir/x\n"), "");
 }
 
@@ -262,7 +212,7 @@ fn paths_too_long_to_open_are_error_lines_and_the_rest_is_hashed() {
     tree.file("a", "abc");
     tree.file("z", "abc");
     let mut path = PathBuf::from(".");
-    let mut directory = File::open(&tree.0).expect("the tree");
+    let mut directory = File::open(tree.root()).expect("the tree");
     loop {
         // Made from where we are, since nobody can say the whole path.
         let here = PathBuf::from(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&directory)));
@@ -309,28 +259,6 @@ fn files_without_permission_are_error_lines_and_the_rest_is_hashed() {
     assert_eq!(String::from_utf8_lossy(&complaints.concat()), expected);
     assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{ABC}  ./a\n{ABC}  ./z\n"));
     assert_eq!(output.status.code(), Some(1));
-}
-
-/// Polls until `ready`, while `child` still runs.
-fn wait_until(child: &mut Child, mut ready: impl FnMut(u32) -> bool) {
-    let start = Instant::now();
-    while !ready(child.id()) {
-        let ended = child.try_wait().expect("our own child");
-        assert!(ended.is_none() && start.elapsed() < LIMIT, "not in time: {ended:?}");
-        thread::sleep(Duration::from_millis(1));
-    }
-}
-
-/// One number of a file such as `/proc/PID/io`; 0 while the kernel does not have it.
-fn proc_number(pid: u32, file: &str, key: &str, radix: u32) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
-    let value = text.lines().find_map(|line| line.strip_prefix(key));
-    value.map_or(0, |value| u64::from_str_radix(value.trim(), radix).expect("a number"))
-}
-
-fn catches_sigint(pid: u32) -> bool {
-    const SIGINT: u32 = 2;
-    proc_number(pid, "status", "SigCgt:", 16) & (1 << (SIGINT - 1)) != 0
 }
 
 /// 16 GiB of zeros that take no space on the disk, but some ten seconds to hash.

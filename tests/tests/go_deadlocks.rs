@@ -37,7 +37,7 @@ use std::{
 /// alive, and comes to its end.
 type Program = (&'static str, fn(), Option<&'static str>);
 
-const PROGRAMS: [Program; 28] = [
+const PROGRAMS: [Program; 31] = [
     ("receive", || drop(never::<String>().recv()), Some("receive from a channel 0x")),
     ("send", || nowhere().send(7).unwrap(), Some("send on a channel 0x")),
     ("send_to_full", send_to_full, Some("send on a channel 0x")),
