@@ -117,7 +117,9 @@ pub(crate) struct Task {
     roams: Cell<bool>,
     /// While above zero, the task is not cancelled.
     shields: Cell<u32>,
+    /// Its neighbours in a list: `list.rs`.
     next: Cell<Option<TaskRef>>,
+    previous: Cell<Option<TaskRef>>,
     pub(crate) stack_pointer: std::cell::Cell<*mut u8>,
     worker: Cell<Option<&'static Worker>>,
     /// The id, shifted, and [`CANCELLED`].

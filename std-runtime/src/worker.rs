@@ -238,7 +238,13 @@ impl Worker {
             return Err(task);
         }
         self.live.fetch_add(1, Relaxed);
-        free.list.push(task);
+        // The newest first, as long as they are a task's own: then a tree of tasks is walked in depth, with as many stacks as it is
+        // deep. Thieves take the oldest, which are the large branches.
+        if current().is_some_and(|here| std::ptr::eq(here, self)) && !task.roams() {
+            free.list.push_first(task);
+        } else {
+            free.list.push(task);
+        }
         self.free_len.store(free.list.len(), SeqCst);
         drop(free);
         self.rouse();
@@ -334,7 +340,7 @@ impl Worker {
             self.take_inbox();
         }
         let ready = local.ready.borrow_mut().pop();
-        ready.or_else(|| self.pop_free()).or_else(|| self.pick_carrier()).or_else(|| self.steal(false))
+        ready.or_else(|| self.pop_free(TaskList::pop)).or_else(|| self.pick_carrier()).or_else(|| self.steal(false))
     }
 
     /// Takes up what comes from outside, and what has waited behind those who are ready.
@@ -342,19 +348,19 @@ impl Worker {
         self.take_inbox();
         self.local.timers.fire();
         self.serve_sockets();
-        self.pick_carrier().or_else(|| self.pop_free())
+        self.pick_carrier().or_else(|| self.pop_free(TaskList::pop_last))
     }
 
     fn take_inbox(&self) {
         self.local.ready.borrow_mut().append(self.inbox.take());
     }
 
-    fn pop_free(&self) -> Option<TaskRef> {
+    fn pop_free(&self, which: fn(&mut TaskList) -> Option<TaskRef>) -> Option<TaskRef> {
         if self.free_len.load(Relaxed) == 0 {
             return None;
         }
         let mut free = self.free.lock();
-        let task = free.list.pop();
+        let task = which(&mut free.list);
         self.free_len.store(free.list.len(), SeqCst);
         task
     }

@@ -7,7 +7,9 @@ use crate::sync::{
 };
 use std::ptr::NonNull;
 
-/// A first-in-first-out list of tasks, linked through their headers: nothing is allocated.
+/// A list of tasks, linked through their headers: nothing is allocated.
+///
+/// Each knows the next one; and the one before it, but for the first, whose link is stale.
 pub(crate) struct TaskList {
     first: Option<TaskRef>,
     last: Option<TaskRef>,
@@ -26,8 +28,10 @@ impl TaskList {
         self.len
     }
 
+    /// Puts a task at the end.
     pub(crate) fn push(&mut self, task: TaskRef) {
         task.get().next.set(None);
+        task.get().previous.set(self.last);
         match self.last {
             None => self.first = Some(task),
             Some(last) => last.get().next.set(Some(task)),
@@ -36,6 +40,18 @@ impl TaskList {
         self.len += 1;
     }
 
+    /// Puts a task before all others.
+    pub(crate) fn push_first(&mut self, task: TaskRef) {
+        task.get().next.set(self.first);
+        match self.first {
+            None => self.last = Some(task),
+            Some(first) => first.get().previous.set(Some(task)),
+        }
+        self.first = Some(task);
+        self.len += 1;
+    }
+
+    /// Takes the first task.
     pub(crate) fn pop(&mut self) -> Option<TaskRef> {
         let task = self.first?;
         self.first = task.get().next.take();
@@ -46,11 +62,23 @@ impl TaskList {
         Some(task)
     }
 
-    /// Takes the older half, rounded up.
+    /// Takes the last task.
+    pub(crate) fn pop_last(&mut self) -> Option<TaskRef> {
+        if self.len < 2 {
+            return self.pop();
+        }
+        let task = self.last?;
+        self.last = task.get().previous.take();
+        self.last?.get().next.set(None);
+        self.len -= 1;
+        Some(task)
+    }
+
+    /// Takes the half at the end, rounded up; the last one comes first.
     pub(crate) fn take_half(&mut self) -> TaskList {
         let mut taken = TaskList::new();
         for _ in 0..self.len.div_ceil(2) {
-            let Some(task) = self.pop() else { break };
+            let Some(task) = self.pop_last() else { break };
             taken.push(task);
         }
         taken

@@ -13,6 +13,7 @@ pub(crate) fn task() -> TaskRef {
         roams: Cell::new(false),
         shields: Cell::new(0),
         next: Cell::new(None),
+        previous: Cell::new(None),
         stack_pointer: std::cell::Cell::new(std::ptr::null_mut()),
         worker: Cell::new(None),
         tag: AtomicU64::new(TaskId::next().0.get() << 1),

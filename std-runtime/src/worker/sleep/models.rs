@@ -14,7 +14,7 @@ impl Worker {
     fn serve(&self) -> usize {
         let mut ran = 0;
         loop {
-            while self.pop_free().is_some() {
+            while self.pop_free(TaskList::pop).is_some() {
                 self.live.fetch_sub(1, Relaxed);
                 ran += 1;
             }
