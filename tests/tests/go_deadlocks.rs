@@ -84,9 +84,9 @@ fn a_socket_that_nobody_waits_on() {
 /// Longer than anybody looks for a deadlock, after a short word that wakes the worker by itself.
 fn from_another_process() -> Pollable<process::ChildStdout> {
     let words = "sleep 0.3; echo one; sleep 1.5; echo two";
-    #[allow(clippy::zombie_processes)] // this process ends soon
-    let mut child = process::Command::new("sh").args(["-c", words]).stdout(process::Stdio::piped()).spawn().unwrap();
-    Pollable::new(child.stdout.take().unwrap()).unwrap()
+    #[allow(clippy::zombie_processes)] // we end soon after it
+    let child = process::Command::new("sh").args(["-c", words]).stdout(process::Stdio::piped()).spawn().unwrap();
+    Pollable::new(child.stdout.unwrap()).unwrap()
 }
 
 fn another_process_writes() {

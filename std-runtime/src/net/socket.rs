@@ -190,7 +190,7 @@ macro_rules! stream {
                 self.io.get_ref().shutdown(how)
             }
 
-            /// From now on every call on it, and on its clones, fails with [`Closed`](super::Closed), those too that wait now.
+            /// From now on every call on it, and on its clones, fails with [`Closed`](crate::net::Closed), those too that wait now.
             /// The peer reads the end. The descriptor is closed with the last clone.
             pub fn close(&self) {
                 self.io.close();
@@ -385,7 +385,7 @@ macro_rules! datagrams {
                 self.io.try_read_with(|io| io.recv_from(buffer))
             }
 
-            /// From now on every call on it, and on its clones, fails with [`Closed`](super::Closed), those too that wait now. The
+            /// From now on every call on it, and on its clones, fails with [`Closed`](crate::net::Closed), those too that wait now. The
             /// descriptor is closed with the last clone.
             pub fn close(&self) {
                 self.io.close();

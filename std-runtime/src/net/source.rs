@@ -27,7 +27,10 @@
 //! poller would have to know when that is. Here a late event finds memory that is mapped, and of this type, for ever.
 
 use super::{Closed, poller::Added};
-use crate::worker::{self, Worker};
+use crate::{
+    header::discard,
+    worker::{self, Worker},
+};
 use greenlight_core::{
     Waitable, Waiting,
     park::{self, Tick},
@@ -392,7 +395,8 @@ pub(super) fn abandon(worker: &'static Worker) {
             registration.at = None;
             worker.poller.forget();
             drop(registration);
-            source.directions.iter().for_each(|direction| direction.retry(|_| true));
+            // A waker that panics costs nobody else the wake-up, nor the worker its end.
+            source.directions.iter().for_each(|direction| discard(|| direction.retry(|_| true)));
         }
     }
 }
