@@ -52,7 +52,7 @@ fn end_leaves_no_task_in_a_closed_list() {
     });
 }
 
-/// A thief takes the last task of a worker whose runtime has ended: the worker ends, and does not sleep for ever over a task that
+/// A thief takes the last task of a worker whose runtime ends: the worker ends, and does not sleep for ever over a task that
 /// it has no more. Fails if `give_half` shortens the list before it counts down, or either end of `free_len` is Relaxed.
 #[test]
 fn end_is_seen_behind_a_thief() {
@@ -71,9 +71,10 @@ fn end_is_seen_behind_a_thief() {
                 }
             })
         };
-        shared.end();
+        let ends = thread::spawn(move || shared.end());
         let ran = worker.serve();
         thief.join().unwrap();
+        ends.join().unwrap();
         assert_eq!(ran + stolen.load(Relaxed), 1);
         // SAFETY: the other threads have ended.
         unsafe {
