@@ -99,13 +99,13 @@ pub(crate) trait Joined<T>: Run {
 }
 
 struct Stackless<F: Future> {
-    /// | operation      | order              | pairs with | so that                                                         |
-    /// |----------------|--------------------|------------|-----------------------------------------------------------------|
-    /// | `wake`         | AcqRel             | run, idle  | F2; and the next poll comes after the last one, with its future |
-    /// | run            | swap, Acquire      | `wake`     | F2                                                              |
-    /// | idle           | Release / Relaxed  | `wake`     | as `wake`                                                       |
-    /// | woken meanwhile| `and`, Relaxed     | nothing    | it passes on what wakers left, to the run that follows          |
-    /// | done           | Relaxed            | nothing    | nobody polls it any more                                        |
+    /// | operation       | order             | pairs with  | so that                                                  |
+    /// |-----------------|-------------------|-------------|----------------------------------------------------------|
+    /// | `wake`          | Release           | run         | F2                                                       |
+    /// | run             | swap, Acquire     | wake, idle  | F2; and a poll comes after the last one, with the future |
+    /// | idle            | Release / Relaxed | run         | the same                                                 |
+    /// | woken meanwhile | and, Relaxed      | nothing     | it passes on what wakers left, to the run that follows   |
+    /// | done            | Relaxed           | nothing     | nobody polls it any more                                 |
     state: AtomicU8,
     about: About,
     home: &'static Shared,
@@ -291,14 +291,14 @@ where
     F::Output: Send + 'static,
 {
     fn wake(self: Arc<Self>) {
-        if self.state.fetch_or(NOTIFIED, AcqRel) == IDLE {
+        if self.state.fetch_or(NOTIFIED, Release) == IDLE {
             let home = self.home;
             home.place_future(self);
         }
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if self.state.fetch_or(NOTIFIED, AcqRel) == IDLE {
+        if self.state.fetch_or(NOTIFIED, Release) == IDLE {
             self.home.place_future(self.clone());
         }
     }

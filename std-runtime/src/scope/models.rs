@@ -8,8 +8,8 @@ fn members() -> Arc<Members> {
     Arc::new(Members { cancel_on_panic: false, state: Mutex::new(State::default()) })
 }
 
-/// Two leave while the scope waits: it is woken, and goes on after both. Fails if `leave` counts down before it takes the task out
-/// of the list (the task may be another's by then), or wakes before it counts down.
+/// Two leave while the scope waits: it is woken, and goes on after both. Fails if `leave` wakes nobody,
+/// or counts down before it has taken the task out of the list: the task may be gone by then.
 #[test]
 fn scope_waits_for_the_last_child() {
     loom::model(|| {

@@ -90,14 +90,13 @@ fn model(count: usize, wakers: usize, cancel: bool) {
 }
 
 /// A future is woken while it is polled, or before, or after: it is polled again, perhaps by another carrier. Fails if
-/// `wake` is less than AcqRel, if `run` is Relaxed, or the end of a poll is.
+/// `run` is Relaxed, or the end of a poll is.
 #[test]
 fn future_loses_no_wake_up() {
     model(1, 1, false);
 }
 
-/// Two wake it: it is in one queue once, and a poll sees what both did. Fails if `wake` is Acquire, or `run` is Relaxed, or if
-/// "woken meanwhile" is a store.
+/// Two wake it: it is in one queue once, and a poll sees what both did. Fails if `wake` is Relaxed, or `run`.
 #[test]
 fn future_is_queued_once() {
     model(2, 2, false);
