@@ -201,7 +201,16 @@ impl Shared {
     }
 
     pub(crate) fn forget_future(&self, id: TaskId) {
-        self.futures().remove(&id);
+        let mut futures = self.futures();
+        futures.remove(&id);
+        self.give_room_back(&mut futures);
+    }
+
+    /// What workers share stays for ever; the room for its futures need not.
+    fn give_room_back(&self, futures: &mut HashMap<TaskId, Weak<dyn Run>>) {
+        if futures.is_empty() && self.is_ended() {
+            *futures = HashMap::new();
+        }
     }
 
     /// The future of that number, if it has not ended. The share must be dropped where a future may be dropped.
@@ -272,6 +281,7 @@ impl Shared {
     /// No more tasks from outside; the workers end after their last ones.
     pub(crate) fn end(&self) {
         self.ended.store(true, SeqCst);
+        self.give_room_back(&mut self.futures());
         self.everybody().for_each(Worker::rouse);
     }
 

@@ -391,6 +391,9 @@ impl Worker {
         let (mut free, mut futures) = (self.free.lock(), self.futures());
         let closed = self.live.load(Relaxed) == 0 && futures.queue.is_empty();
         (free.closed, futures.closed) = (closed, closed);
+        if closed {
+            futures.queue = VecDeque::new(); // the worker stays for ever, the room for its queue need not
+        }
         closed
     }
 
