@@ -163,7 +163,7 @@ impl Crew {
             crew.work |= worker.has_free_work();
             let watched = &worker.watched;
             if let Some(time) = watched.stands_for(now).filter(|time| *time >= TOO_LONG) {
-                let computes = watched.computes();
+                let computes = watched.computes(time);
                 watched.ask();
                 crew.asked += 1;
                 crew.computing += usize::from(computes);
