@@ -164,7 +164,7 @@ impl Crew {
             crew.work |= worker.has_free_work();
             let watched = &worker.watched;
             if let Some(time) = watched.stands_for(now).filter(|time| *time >= TOO_LONG) {
-                let computes = watched.computes();
+                let computes = watched.computes(time);
                 watched.ask();
                 worker.poller.serve();
                 crew.asked += 1;

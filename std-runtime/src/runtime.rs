@@ -94,14 +94,22 @@ impl Shared {
 
     /// All workers, the spare ones after the others.
     pub(crate) fn everybody(&self) -> impl Iterator<Item = &Worker> + Clone {
-        let made = &self.spares[..self.spares_made.load(SeqCst)];
-        self.workers().iter().chain(made.iter().filter_map(OnceLock::get).map(|spare| &**spare))
+        self.from(0)
     }
 
     /// All but one, those after it first.
     pub(crate) fn others(&self, index: usize) -> impl Iterator<Item = &Worker> {
-        let all = self.everybody();
-        all.clone().skip(index + 1).chain(all.take(index))
+        self.from(index).skip(1)
+    }
+
+    fn from(&self, index: usize) -> impl Iterator<Item = &Worker> + Clone {
+        let workers = self.workers();
+        let count = workers.len() + self.spares_made.load(SeqCst);
+        let turn = move |i| if i < count { i } else { i - count };
+        (index..index + count).map(turn).filter_map(move |i| match i.checked_sub(workers.len()) {
+            None => Some(&workers[i]),
+            Some(spare) => self.spares[spare].get().map(|spare| &**spare),
+        })
     }
 
     /// A spare worker that does not run. None if all that the runtime may have do, or none can be started.
@@ -152,16 +160,18 @@ impl Shared {
     fn place(&'static self, mut task: TaskRef) {
         let here = worker::current().filter(|worker| std::ptr::eq(worker.shared, self));
         let open = self.everybody().filter(|worker| worker.is_open());
-        let home = || {
-            if let Some(idle) = open.clone().filter(|worker| worker.is_idle()).min_by_key(|worker| worker.live()) {
-                return idle;
+        let (mut idle, mut emptiest) = (None, None);
+        for worker in open.clone() {
+            let best = if worker.is_idle() { &mut idle } else { &mut emptiest };
+            if best.is_none_or(|best: &Worker| worker.live() < best.live()) {
+                *best = Some(worker);
             }
-            let emptiest = open.clone().chain(self.workers()).min_by_key(|worker| (!worker.is_open(), worker.live()));
-            let emptiest = emptiest.expect("a runtime has a worker");
-            here.filter(|here| here.is_open() && here.live() < emptiest.live() + 2).unwrap_or(emptiest)
-        };
+        }
+        let emptiest = emptiest.unwrap_or(&self.workers()[0]); // all are stuck: the monitor looks after it
+        let not_worse = |here: &&Worker| here.is_open() && here.live() < emptiest.live() + 2;
+        let home = idle.unwrap_or_else(|| here.filter(not_worse).unwrap_or(emptiest));
         // A worker that has ended takes nothing; the spawner's own has not, since it runs the spawner.
-        let candidates = [home()].into_iter().chain(here).chain(self.workers());
+        let candidates = [home].into_iter().chain(here).chain(self.workers());
         for worker in candidates {
             match worker.place(task) {
                 // A worker that was busy when it was passed over may have fallen asleep before the task was there to see.

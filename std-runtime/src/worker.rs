@@ -420,7 +420,7 @@ impl Worker {
             let ends = matches!(after, After::End(_));
             sanitizer::start_switch(if ends { std::ptr::null_mut() } else { &raw mut fake }, bottom, size);
             arch::switch(save, load);
-            let here = from.filter(|task| task.roams()).and_then(TaskRef::worker).unwrap_or(self);
+            let here = from.and_then(TaskRef::worker).unwrap_or(self);
             here.arrive(fake);
         }
     }

@@ -16,10 +16,9 @@ impl TaskRef {
     /// roams.
     pub(crate) fn resume(self, worker: &'static Worker) {
         let task = self.get();
-        if task.worker.get().is_none() || task.roams.get() {
-            task.worker.set(Some(worker));
-        }
-        debug_assert!(task.worker.get().is_some_and(|home| std::ptr::eq(home, worker)), "a started task is bound");
+        let is_its_own = |home: &Worker| std::ptr::eq(home, worker);
+        debug_assert!(task.roams.get() || task.worker.get().is_none_or(is_its_own), "a started task is bound");
+        task.worker.set(Some(worker));
         let before = task.state.swap(RUNNING, Acquire);
         debug_assert!(matches!(before & !NOTIFIED, READY | PARKED));
     }

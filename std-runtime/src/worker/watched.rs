@@ -31,6 +31,9 @@ pub(crate) struct Watched {
     /// The monitor's notes: the pick that it saw last, and when it saw that first.
     seen: AtomicU32,
     since: AtomicU64,
+    /// What the system said of the thread, and for how long the worker has to stand before it is asked again.
+    computing: AtomicBool,
+    ask_again: AtomicU64,
 }
 
 impl Watched {
@@ -44,6 +47,8 @@ impl Watched {
             asked: AtomicU32::new(u32::MAX),
             seen: AtomicU32::new(0),
             since: AtomicU64::new(0),
+            computing: AtomicBool::new(false),
+            ask_again: AtomicU64::new(0),
         }
     }
 
@@ -97,6 +102,7 @@ impl Watched {
         let picks = self.picks.load(Relaxed);
         if self.seen.swap(picks, Relaxed) != picks || self.task().is_none() {
             self.since.store(now, Relaxed);
+            self.ask_again.store(0, Relaxed);
             return None;
         }
         Some(now.saturating_sub(self.since.load(Relaxed)))
@@ -106,8 +112,18 @@ impl Watched {
         self.engaged.store(engaged, Relaxed);
     }
 
-    /// Whether its thread has a CPU, or waits for one only: it computes. False if that cannot be found out.
-    pub(crate) fn computes(&self) -> bool {
+    /// Whether its thread has a CPU, or waits for one only: it computes. It has not switched for `time`: the system is asked
+    /// ever more rarely, since the answer costs some 10 µs.
+    pub(crate) fn computes(&self, time: Tick) -> bool {
+        if time >= self.ask_again.load(Relaxed) {
+            self.ask_again.store(time.saturating_mul(2), Relaxed);
+            self.computing.store(self.asks_whether_it_computes(), Relaxed);
+        }
+        self.computing.load(Relaxed)
+    }
+
+    /// False if that cannot be found out.
+    fn asks_whether_it_computes(&self) -> bool {
         let stat = fs::read_to_string(format!("/proc/self/task/{}/stat", self.thread.load(Relaxed)));
         // The state stands behind the name, which is in parentheses and may be anything.
         stat.is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('R')))
