@@ -76,11 +76,14 @@ pub(crate) mod poller;
 mod socket;
 mod source;
 mod tcp;
+mod udp;
+pub mod unix;
 
 pub use accept::Incoming;
-pub use futures::{Accept, Connect, Ready};
+pub use futures::{Accept, Attempt, Connect, Ready};
 pub use lookup::{ToSocketAddrs, lookup_host};
 pub use pollable::{Closed, Pollable};
 pub(crate) use source::anybody_waits;
 pub use std::net::{AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};
 pub use tcp::{TcpListener, TcpStream};
+pub use udp::UdpSocket;

@@ -64,7 +64,12 @@ pub(crate) struct Worker {
     /// The length of `futures`, as `free_len`.
     futures_len: AtomicUsize,
     mode: Mode,
-    /// Whether it sleeps in its poller, if it sleeps: `worker/sleep.rs`.
+    /// Whether it sleeps in its poller, if it sleeps: W5, in `worker/sleep.rs`.
+    ///
+    /// | operation | order   | pairs with                                   | so that                                 |
+    /// |-----------|---------|----------------------------------------------|-----------------------------------------|
+    /// | store     | Relaxed | the change of `mode` to DOZING, behind it    | who has ended that sleep reads this one,|
+    /// | load      | Relaxed | the change of `mode` to WAKING, before it    | or a later one's                        |
     in_poller: AtomicBool,
     /// Of the sockets that wait for their events here.
     pub(crate) poller: Poller,

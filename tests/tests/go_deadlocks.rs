@@ -16,7 +16,9 @@ use greenlight::{
     Mutex, Runtime, WaitGroup, block_on, blocking,
     channel::{after, bounded, never},
     context::Context,
-    go, select, sleep,
+    go,
+    net::Pollable,
+    select, sleep,
     task::Builder,
     time::{Timer, after_func},
 };
@@ -24,6 +26,8 @@ use greenlight_tests::{nowhere, program as program_at};
 use std::{
     env,
     future::{Future, pending, poll_fn},
+    io::Write,
+    process,
     task::Poll,
     thread,
     time::Duration,
@@ -33,7 +37,7 @@ use std::{
 /// alive, and comes to its end.
 type Program = (&'static str, fn(), Option<&'static str>);
 
-const PROGRAMS: [Program; 25] = [
+const PROGRAMS: [Program; 28] = [
     ("receive", || drop(never::<String>().recv()), Some("receive from a channel 0x")),
     ("send", || nowhere().send(7).unwrap(), Some("send on a channel 0x")),
     ("send_to_full", send_to_full, Some("send on a channel 0x")),
@@ -59,7 +63,48 @@ const PROGRAMS: [Program; 25] = [
     ("after_a_blocking_call_that_nobody_waits_for", after_a_long_blocking_call, Some("receive from a channel 0x")),
     ("a_blocking_call_that_wakes", a_blocking_call_that_wakes, None),
     ("helpers_come_and_go", helpers_come_and_go, None),
+    ("a_socket_that_nobody_waits_on", a_socket_that_nobody_waits_on, Some("receive from a channel 0x")),
+    ("another_process_writes", another_process_writes, None),
+    ("another_process_writes_to_a_future", another_process_writes_to_a_future, None),
 ];
+
+/// It is registered, and even has an event.
+fn a_socket_that_nobody_waits_on() {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let reader = Pollable::new(reader).unwrap();
+    reader.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+    reader.wait_readable().unwrap_err();
+    writer.write_all(b"x").unwrap();
+    let _ = never::<i32>().recv();
+}
+
+/// Longer than anybody looks for a deadlock, after a short word that wakes the worker by itself.
+fn from_another_process() -> Pollable<process::ChildStdout> {
+    let words = "sleep 0.3; echo one; sleep 1.5; echo two";
+    #[allow(clippy::zombie_processes)] // we end soon after it
+    let child = process::Command::new("sh").args(["-c", words]).stdout(process::Stdio::piped()).spawn().unwrap();
+    Pollable::new(child.stdout.unwrap()).unwrap()
+}
+
+fn another_process_writes() {
+    let output = from_another_process();
+    let mut buffer = [0; 16];
+    for word in [b"one\n", b"two\n"] {
+        let len = output.read_with(|io| Ok(rustix::io::read(io, &mut buffer)?)).unwrap();
+        assert_eq!(&buffer[..len], word);
+    }
+}
+
+fn another_process_writes_to_a_future() {
+    let output = from_another_process();
+    block_on(async {
+        for word in [b"one\n", b"two\n"] {
+            let mut buffer = [0; 16];
+            let len = output.read_with_async(|io| Ok(rustix::io::read(io, &mut buffer)?)).await.unwrap();
+            assert_eq!(&buffer[..len], word);
+        }
+    });
+}
 
 /// Longer than anybody looks for a deadlock.
 fn a_future_of_the_clock() {

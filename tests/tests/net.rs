@@ -185,6 +185,58 @@ fn vectored_and_peek() {
     });
 }
 
+/// Out-of-band data cuts a read short though there is more.
+#[test]
+fn urgent_data_hides_nothing() {
+    use rustix::net::{SendFlags, send};
+    on_workers(|| {
+        let (mut client, mut server) = pair();
+        for _ in 0..50 {
+            client.write_all(b"before").unwrap();
+            send(&client, b"!", SendFlags::OOB).unwrap();
+            client.write_all(b"after").unwrap();
+            let (mut got, mut buffer) = (Vec::new(), [0; 64]);
+            while got.len() < 11 {
+                let n = server.read(&mut buffer).unwrap();
+                got.extend_from_slice(&buffer[..n]);
+            }
+            assert_eq!(got, b"beforeafter");
+        }
+    });
+}
+
+/// A reader with room to spare, whose next read comes before, or after, what it is to read.
+#[test]
+fn short_reads() {
+    on_workers(|| {
+        let (mut client, mut server) = pair();
+        let (tx, rx) = bounded(0);
+        let writer = go(move || {
+            for i in 0..500_usize {
+                client.write_all(&[i as u8; 3][..1 + i % 3]).unwrap();
+                if i % 5 > 0 {
+                    rx.recv().unwrap();
+                }
+            }
+        });
+        let (mut total, mut buffer) = (0, [0; 64]);
+        let mut acks = 0;
+        loop {
+            let n = server.read(&mut buffer).unwrap();
+            if n == 0 {
+                break;
+            }
+            total += n;
+            if acks < 400 {
+                // As many as the writer wants in all; those that come early wait for it.
+                acks += usize::from(tx.send_timeout((), MS).is_ok());
+            }
+        }
+        assert_eq!(total, (0..500).map(|i| 1 + i % 3).sum::<usize>());
+        writer.join().unwrap();
+    });
+}
+
 #[test]
 fn half_close_and_reset() {
     run(|| {

@@ -100,6 +100,40 @@ impl<T: AsFd> fmt::Debug for Ready<'_, T> {
     }
 }
 
+/// Future of [`Pollable::read_with_async`] and [`Pollable::write_with_async`]. Polled again after it was ready, it begins anew.
+#[must_use = "a future does nothing until it is polled"]
+pub struct Attempt<'a, T: AsFd, F> {
+    io: &'a Pollable<T>,
+    wait: Wait<'a>,
+    attempt: F,
+}
+
+impl<'a, T: AsFd, F> Attempt<'a, T, F> {
+    pub(super) fn new(io: &'a Pollable<T>, side: Side, attempt: F) -> Self {
+        Self { io, wait: Wait::new(io, side), attempt }
+    }
+}
+
+impl<T: AsFd, R, F: FnMut(&T) -> io::Result<R>> Future for Attempt<'_, T, F> {
+    type Output = io::Result<R>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<R>> {
+        // SAFETY: `wait` is pinned whenever we are: it is never moved out, there is no `Drop` and no `Unpin` of ours. `attempt` is
+        // never pinned.
+        let (io, wait, attempt) = unsafe {
+            let this = self.get_unchecked_mut();
+            (this.io, Pin::new_unchecked(&mut this.wait), &mut this.attempt)
+        };
+        wait.poll(cx, io, attempt)
+    }
+}
+
+impl<T: AsFd, F> fmt::Debug for Attempt<'_, T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt").field("side", &self.wait.side).finish_non_exhaustive()
+    }
+}
+
 /// Future of `accept_async`. Polled again after it was ready, it waits for the next connection.
 #[must_use = "a future does nothing until it is polled"]
 pub struct Accept<'a, L: accept::Listen> {

@@ -5,7 +5,7 @@
 //! own in the line or polled.
 
 use super::{
-    futures::Ready,
+    futures::{Attempt, Ready},
     source::{Direction, Handle, Seen, Side},
 };
 use crate::{time::Instant, worker};
@@ -143,25 +143,56 @@ impl<T: AsFd> Pollable<T> {
         side: Side,
         what: &'static str,
         site: &'static Location<'static>,
-        mut attempt: impl FnMut(&T) -> io::Result<R>,
+        attempt: impl FnMut(&T) -> io::Result<R>,
     ) -> io::Result<R> {
+        Ok(self.perform_every(None, side, what, site, attempt)?.0)
+    }
+
+    /// [`perform`](Self::perform) for a read of a TCP stream into `room` bytes: it notes that nothing is left (N4).
+    pub(super) fn drain(
+        &self,
+        room: usize,
+        what: &'static str,
+        site: &'static Location<'static>,
+        attempt: impl FnMut(&T) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let (len, seen) = self.perform_every(None, Side::Read, what, site, attempt)?;
+        if 0 < len && len < room {
+            self.side(Side::Read).is_drained(seen);
+        }
+        Ok(len)
+    }
+
+    /// [`perform`](Self::perform), which tries again after `pause` though there is no event. Also what it saw before the attempt that
+    /// did it.
+    pub(super) fn perform_every<R>(
+        &self,
+        pause: Option<Duration>,
+        side: Side,
+        what: &'static str,
+        site: &'static Location<'static>,
+        mut attempt: impl FnMut(&T) -> io::Result<R>,
+    ) -> io::Result<(R, Seen)> {
         worker::take_turns();
         let direction = self.side(side);
         let mut end = None;
         loop {
             let seen = direction.begin()?;
-            match attempt(self.get_ref()) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                done => return done,
+            if !seen.drained {
+                match attempt(self.get_ref()) {
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                    done => return done.map(|done| (done, seen)),
+                }
             }
             // The first wait starts the time limit.
             let end = seen.timeout.map(|timeout| *end.get_or_insert_with(|| Instant::now() + timeout));
-            self.wait(side, seen, end, &Why { what, object: self.handle.object(), site })?;
+            let pause = pause.map(|pause| Instant::now() + pause);
+            self.wait(side, seen, end, pause, &Why { what, object: self.handle.object(), site })?;
         }
     }
 
-    fn wait(&self, side: Side, seen: Seen, end: Option<Instant>, why: &Why) -> io::Result<()> {
+    fn wait(&self, side: Side, seen: Seen, end: Option<Instant>, pause: Option<Instant>, why: &Why) -> io::Result<()> {
         if let Some(worker) = worker::current()
             && std::thread::panicking()
         {
@@ -169,19 +200,19 @@ impl<T: AsFd> Pollable<T> {
             // piece at a time: a deadline may be set.
             let io = PollFd::new(self.get_ref(), Self::flags(side));
             worker.poller.wait_beside(io, &Timespec { tv_sec: 0, tv_nsec: 10_000_000 });
-            return match end {
-                Some(end) if Instant::now() >= end => Err(ErrorKind::WouldBlock.into()),
-                _ => Ok(()),
-            };
+        } else {
+            self.register()?;
+            // At the deadline, the next try finds out: a new one may have been set.
+            let deadline = seen.deadline.map(Instant::from_tick);
+            let until = [deadline, end, pause].into_iter().flatten().min().and_then(Instant::deadline);
+            if self.side(side).wait(seen, until, why) {
+                return Ok(());
+            }
         }
-        self.register()?;
-        let end = end.and_then(Instant::deadline);
-        let until = [seen.deadline, end].into_iter().flatten().min();
-        // At the deadline, the next try finds out (and a new deadline may have been set).
-        if self.side(side).wait(seen, until, why) || until != end {
-            return Ok(());
+        match end {
+            Some(end) if Instant::now() >= end => Err(ErrorKind::WouldBlock.into()), // std's, for a timeout
+            _ => Ok(()),
         }
-        Err(ErrorKind::WouldBlock.into()) // std's, for a timeout
     }
 
     /// Waits until reading would not: there is something, or the end, or an error.
@@ -276,6 +307,38 @@ impl<T: AsFd> Pollable<T> {
     #[track_caller]
     pub fn write_with<R>(&self, attempt: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
         self.perform(Side::Write, "write to a descriptor", Location::caller(), attempt)
+    }
+
+    /// [`read_with`](Self::read_with) as a future. Dropped, it has called `attempt` in vain only.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use greenlight::{block_on, net::Pollable};
+    /// use std::os::unix::net::UnixDatagram;
+    ///
+    /// let (a, b) = UnixDatagram::pair()?;
+    /// let (a, b) = (Pollable::new(a)?, Pollable::new(b)?);
+    /// let len = block_on(async {
+    ///     a.write_with_async(|socket| socket.send(b"ping")).await?;
+    ///     b.read_with_async(|socket| socket.recv(&mut [0; 8])).await
+    /// })?;
+    /// assert_eq!(len, 4);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn read_with_async<R, F>(&self, attempt: F) -> Attempt<'_, T, F>
+    where
+        F: FnMut(&T) -> io::Result<R>,
+    {
+        Attempt::new(self, Side::Read, attempt)
+    }
+
+    /// [`write_with`](Self::write_with) as a future. Dropped, it has called `attempt` in vain only.
+    pub fn write_with_async<R, F>(&self, attempt: F) -> Attempt<'_, T, F>
+    where
+        F: FnMut(&T) -> io::Result<R>,
+    {
+        Attempt::new(self, Side::Write, attempt)
     }
 
     /// Calls `attempt` once, and never waits. For reading.

@@ -19,10 +19,14 @@
 //! Straight on epoll, not by `mio`: its `Poll` is `&mut` while it waits, so a lock would be held during the sleep, and a third
 //! descriptor be needed to add sockets meanwhile; and it knows no time limit below a millisecond.
 
-use super::source;
+use super::source::{self, Happened};
 use crate::{header::discard, worker::Worker};
 use rustix::{
-    event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd},
+    event::{
+        EventfdFlags, PollFd, PollFlags, Timespec,
+        epoll::{self, EventFlags as Flags},
+        eventfd,
+    },
     io::Errno,
 };
 use std::{
@@ -48,7 +52,12 @@ pub(crate) struct Poller {
     /// Of two who find it unused, one opens it: the other must not ask for the state's lock to write, in which the worker may
     /// sleep by then, whom nobody could wake.
     opening: Mutex<()>,
-    /// How many sockets are registered. Relaxed: who adds one has its own ways to be heard.
+    /// How many sockets are registered.
+    ///
+    /// | operation        | order   | pairs with | so that                                                              |
+    /// |------------------|---------|------------|----------------------------------------------------------------------|
+    /// | add, remove      | Relaxed | nothing    | a count that is late costs a system call, or a look: a worker that   |
+    /// | look             | Relaxed | nothing    | has nothing else to do waits in the poller, whatever the count says  |
     sockets: AtomicUsize,
 }
 
@@ -101,8 +110,8 @@ impl Poller {
                 State::Closed => return Ok(Added::Ended),
                 State::Unused => {}
                 State::Open(open) => {
-                    let flags = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP;
-                    epoll::add(&open.epoll, fd, epoll::EventData::new_u64(token), flags | epoll::EventFlags::ET)?;
+                    let flags = Flags::IN | Flags::PRI | Flags::RDHUP | Flags::OUT | Flags::ET;
+                    epoll::add(&open.epoll, fd, epoll::EventData::new_u64(token), flags)?;
                     self.sockets.fetch_add(1, Relaxed);
                     return Ok(if first { Added::AsTheFirst } else { Added::Yes });
                 }
@@ -190,15 +199,17 @@ impl Poller {
 
 /// E2. True if there was one, but for the bell's.
 fn deliver(events: &[epoll::Event]) -> bool {
-    use epoll::EventFlags as Flags;
     let mut delivered = false;
     for event in events.iter().filter(|event| event.data.u64() != BELL) {
         let flags = event.flags;
         let ends = flags.intersects(Flags::HUP | Flags::ERR);
-        let readable = ends || flags.intersects(Flags::IN | Flags::RDHUP);
-        let writable = ends || flags.contains(Flags::OUT);
+        let event_says = Happened {
+            readable: ends || flags.intersects(Flags::IN | Flags::PRI | Flags::RDHUP),
+            writable: ends || flags.contains(Flags::OUT),
+            suspect: ends || flags.intersects(Flags::PRI | Flags::RDHUP),
+        };
         // A waker that panics is nobody's fault here; the hook has reported it.
-        discard(|| source::happen(event.data.u64(), readable, writable));
+        discard(|| source::happen(event.data.u64(), event_says));
         delivered = true;
     }
     delivered
@@ -209,7 +220,7 @@ impl Open {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         // Edge-triggered: each ring is an event, and nobody has to read.
-        epoll::add(&epoll, &bell, epoll::EventData::new_u64(BELL), epoll::EventFlags::IN | epoll::EventFlags::ET)?;
+        epoll::add(&epoll, &bell, epoll::EventData::new_u64(BELL), Flags::IN | Flags::ET)?;
         Ok(Self { epoll, bell })
     }
 

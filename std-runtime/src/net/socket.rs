@@ -106,7 +106,7 @@ macro_rules! limits {
             }
         }
     };
-    ($name:ident) => {
+    ($name:ident, $std:ty) => {
         impl $name {
             /// How long a blocking call that reads may wait: see [`set_read_timeout`](Self::set_read_timeout).
             ///
@@ -164,12 +164,12 @@ macro_rules! limits {
 
             /// Waits, as a future, until reading would not: there is something, or the end, or an error. Also an arm of
             /// `select!`, by `wait(…)`.
-            pub fn readable(&self) -> Ready<'_, Std> {
+            pub fn readable(&self) -> Ready<'_, $std> {
                 self.io.readable()
             }
 
             /// Waits, as a future, until writing would not.
-            pub fn writable(&self) -> Ready<'_, Std> {
+            pub fn writable(&self) -> Ready<'_, $std> {
                 self.io.writable()
             }
         }
@@ -190,15 +190,39 @@ macro_rules! stream {
                 self.io.get_ref().shutdown(how)
             }
 
-            /// From now on every call on it, and on its clones, fails with [`Closed`](super::Closed), those too that wait now.
+            /// From now on every call on it, and on its clones, fails with [`Closed`](crate::net::Closed), those too that wait now.
             /// The peer reads the end. The descriptor is closed with the last clone.
             pub fn close(&self) {
                 self.io.close();
                 let _ = self.io.get_ref().shutdown(Shutdown::Both);
             }
 
-            fn read_at(&self, site: &'static Location<'static>, buffer: &mut [u8]) -> io::Result<usize> {
-                self.io.perform(Side::Read, $read, site, |mut io| io.read(buffer))
+            /// Reads, as a future. Dropped, it has read nothing.
+            pub fn read_async(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send {
+                self.io.read_with_async(|mut io| io.read(buffer))
+            }
+
+            /// Writes, as a future. Dropped, it has written nothing.
+            pub fn write_async(&self, buffer: &[u8]) -> impl Future<Output = io::Result<usize>> + Send {
+                self.io.write_with_async(|mut io| io.write(buffer))
+            }
+
+            /// Reads what is there, and never waits.
+            ///
+            /// # Errors
+            ///
+            /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is; as for reading.
+            pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+                self.io.try_read_with(|mut io| io.read(buffer))
+            }
+
+            /// Writes what there is room for, and never waits.
+            ///
+            /// # Errors
+            ///
+            /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is none; as for writing.
+            pub fn try_write(&self, buffer: &[u8]) -> io::Result<usize> {
+                self.io.try_write_with(|mut io| io.write(buffer))
             }
 
             fn write_at(&self, site: &'static Location<'static>, buffer: &[u8]) -> io::Result<usize> {
@@ -264,4 +288,111 @@ macro_rules! stream {
     };
 }
 
-pub(super) use {limits, socket, stream};
+/// Messages in and out, between connected sockets.
+macro_rules! datagrams {
+    ($name:ident, $address:ty) => {
+        impl $name {
+            /// The peer's address, if it is connected.
+            ///
+            /// # Errors
+            ///
+            /// The system's: that it is not.
+            pub fn peer_addr(&self) -> io::Result<$address> {
+                self.io.get_ref().peer_addr()
+            }
+
+            /// Its own address.
+            ///
+            /// # Errors
+            ///
+            /// The system's.
+            pub fn local_addr(&self) -> io::Result<$address> {
+                self.io.get_ref().local_addr()
+            }
+
+            /// Sends one message to the peer with which it is connected.
+            ///
+            /// # Errors
+            ///
+            /// The system's: it may be one that an earlier message met.
+            #[track_caller]
+            pub fn send(&self, message: &[u8]) -> io::Result<usize> {
+                self.io.perform(Side::Write, "send a datagram", Location::caller(), |io| io.send(message))
+            }
+
+            /// Receives one message from the peer with which it is connected; what is longer than `buffer` is cut off.
+            ///
+            /// # Errors
+            ///
+            /// The system's: it may be one that an earlier message met.
+            #[track_caller]
+            pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+                self.io.perform(Side::Read, "receive a datagram", Location::caller(), |io| io.recv(buffer))
+            }
+
+            /// Receives one message, and says from whom; what is longer than `buffer` is cut off.
+            ///
+            /// # Errors
+            ///
+            /// The system's: it may be one that an earlier message met.
+            #[track_caller]
+            pub fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, $address)> {
+                self.io.perform(Side::Read, "receive a datagram", Location::caller(), |io| io.recv_from(buffer))
+            }
+
+            /// [`send`](Self::send) as a future. Dropped, it has sent nothing.
+            pub fn send_async(&self, message: &[u8]) -> impl Future<Output = io::Result<usize>> + Send {
+                self.io.write_with_async(|io| io.send(message))
+            }
+
+            /// [`recv`](Self::recv) as a future. Dropped, it has received nothing.
+            pub fn recv_async(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send {
+                self.io.read_with_async(|io| io.recv(buffer))
+            }
+
+            /// [`recv_from`](Self::recv_from) as a future. Dropped, it has received nothing.
+            pub fn recv_from_async(
+                &self,
+                buffer: &mut [u8],
+            ) -> impl Future<Output = io::Result<(usize, $address)>> + Send {
+                self.io.read_with_async(|io| io.recv_from(buffer))
+            }
+
+            /// [`send`](Self::send) that never waits.
+            ///
+            /// # Errors
+            ///
+            /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room; as for [`send`](Self::send).
+            pub fn try_send(&self, message: &[u8]) -> io::Result<usize> {
+                self.io.try_write_with(|io| io.send(message))
+            }
+
+            /// [`recv`](Self::recv) that never waits.
+            ///
+            /// # Errors
+            ///
+            /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no message; as for [`recv`](Self::recv).
+            pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+                self.io.try_read_with(|io| io.recv(buffer))
+            }
+
+            /// [`recv_from`](Self::recv_from) that never waits.
+            ///
+            /// # Errors
+            ///
+            /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no message; as for [`recv_from`](Self::recv_from).
+            pub fn try_recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, $address)> {
+                self.io.try_read_with(|io| io.recv_from(buffer))
+            }
+
+            /// From now on every call on it, and on its clones, fails with [`Closed`](crate::net::Closed), those too that wait now. The
+            /// descriptor is closed with the last clone.
+            pub fn close(&self) {
+                self.io.close();
+                let _ = rustix::net::shutdown(&*self.io, rustix::net::Shutdown::Both);
+            }
+        }
+    };
+}
+
+pub(super) use {datagrams, limits, socket, stream};

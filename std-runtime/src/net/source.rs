@@ -18,12 +18,19 @@
 //! * N3  `at` says with whose poller the socket is registered. It is written under its lock together with what the poller is
 //!   told. A worker that ends first closes its poller, to which nobody can add then, and after that walks through all
 //!   sources: so it finds each that was added, and sends those who wait to look for another worker.
+//! * N4  `drained` is the tick that a read of a TCP stream had seen which brought less than it had room for. Then there was no
+//!   more, and while the tick is still that one, the next read need not try before it waits. What such a read does not show is the
+//!   end, an error, or out-of-band data, which cuts it short. An event tells of each of them: if it came before the read, the
+//!   socket is `suspect` for good, and nothing is taken for drained; if it comes after, it moves the tick.
 //!
 //! Not an `Arc` for each socket, with a reference of the poller's that is given back when no event can be on its way: the
 //! poller would have to know when that is. Here a late event finds memory that is mapped, and of this type, for ever.
 
 use super::{Closed, poller::Added};
-use crate::worker::{self, Worker};
+use crate::{
+    header::discard,
+    worker::{self, Worker},
+};
 use greenlight_core::{
     Waitable, Waiting,
     park::{self, Tick},
@@ -57,6 +64,9 @@ pub(super) struct State {
     /// `Tick::MAX`: none.
     deadline: Tick,
     timeout: Option<Duration>,
+    /// N4. `u64::MAX`: it is not.
+    drained: u64,
+    suspect: bool,
     /// Of a reader or writer that is polled, and has no place of its own in the line: one for each direction.
     polled: Option<Waker>,
 }
@@ -65,6 +75,8 @@ pub(super) struct State {
 #[derive(Clone, Copy)]
 pub(super) struct Seen {
     tick: u64,
+    /// It is in vain to try before the next event (N4).
+    pub(super) drained: bool,
     pub(super) deadline: Option<Tick>,
     pub(super) timeout: Option<Duration>,
 }
@@ -82,7 +94,8 @@ impl Direction {
     pub(super) fn begin(&self) -> io::Result<Seen> {
         let (closed, seen) = self.0.with(|state| {
             let deadline = Some(state.deadline).filter(|tick| *tick != Tick::MAX);
-            (state.closed, Seen { tick: state.tick, deadline, timeout: state.timeout })
+            let drained = state.drained == state.tick;
+            (state.closed, Seen { tick: state.tick, drained, deadline, timeout: state.timeout })
         });
         if closed {
             return Err(Closed.into());
@@ -91,6 +104,15 @@ impl Direction {
             true => Err(deadline_passed()),
             false => Ok(seen),
         }
+    }
+
+    /// N4: a read that had seen this much brought less than it had room for.
+    pub(super) fn is_drained(&self, seen: Seen) {
+        self.0.with(|state| {
+            if !state.suspect {
+                state.drained = seen.tick;
+            }
+        });
     }
 
     /// Blocks until it is worth trying again. False if `deadline` has passed first.
@@ -115,8 +137,12 @@ impl Direction {
         left
     }
 
-    fn happen(&self, generation: u32) {
-        self.retry(|state| state.generation == generation);
+    fn happen(&self, generation: u32, suspect: bool) {
+        self.retry(|state| {
+            let mine = state.generation == generation;
+            state.suspect |= mine && suspect;
+            mine
+        });
     }
 
     /// Sends all who wait back to try again, if `change` says so.
@@ -168,7 +194,16 @@ impl Direction {
 
 impl State {
     const fn new(generation: u32) -> Self {
-        Self { tick: 0, generation, closed: false, deadline: Tick::MAX, timeout: None, polled: None }
+        Self {
+            tick: 0,
+            generation,
+            closed: false,
+            deadline: Tick::MAX,
+            timeout: None,
+            drained: u64::MAX,
+            suspect: false,
+            polled: None,
+        }
     }
 
     /// For a future in line: whether it is worth trying again.
@@ -332,13 +367,22 @@ fn all() -> impl Iterator<Item = &'static Source> {
     (0..made).filter_map(source)
 }
 
+/// What an event says.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Happened {
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    /// The end, an error, or out-of-band data (N4).
+    pub(super) suspect: bool,
+}
+
 /// An event with this token: by the poller, which may come late (N2).
-pub(super) fn happen(token: u64, readable: bool, writable: bool) {
+pub(super) fn happen(token: u64, event: Happened) {
     let generation = (token >> 32) as u32;
     let Some(source) = source(token as u32) else { return };
-    for (side, happened) in [(Side::Read, readable), (Side::Write, writable)] {
+    for (side, happened) in [(Side::Read, event.readable), (Side::Write, event.writable)] {
         if happened {
-            source.directions[side as usize].happen(generation);
+            source.directions[side as usize].happen(generation, event.suspect);
         }
     }
 }
@@ -351,7 +395,8 @@ pub(super) fn abandon(worker: &'static Worker) {
             registration.at = None;
             worker.poller.forget();
             drop(registration);
-            source.directions.iter().for_each(|direction| direction.retry(|_| true));
+            // A waker that panics costs nobody else the wake-up, nor the worker its end.
+            source.directions.iter().for_each(|direction| discard(|| direction.retry(|_| true)));
         }
     }
 }

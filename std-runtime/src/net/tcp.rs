@@ -19,6 +19,7 @@ use rustix::{
 };
 use std::{
     fmt,
+    future::Future,
     io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write},
     net::{self as std_net, Shutdown, SocketAddr},
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
@@ -207,10 +208,8 @@ pub struct TcpStream {
     io: Arc<Pollable<std_net::TcpStream>>,
 }
 
-type Std = std_net::TcpStream;
-
 socket!(TcpStream, std_net::TcpStream);
-limits!(TcpStream);
+limits!(TcpStream, std_net::TcpStream);
 stream!(TcpStream, "read from a TCP stream", "write to a TCP stream");
 
 #[cfg(feature = "futures")]
@@ -305,6 +304,10 @@ impl TcpStream {
         }
     }
 
+    fn read_at(&self, site: &'static Location<'static>, buffer: &mut [u8]) -> io::Result<usize> {
+        self.io.drain(buffer.len(), "read from a TCP stream", site, |mut io| io.read(buffer))
+    }
+
     pub(super) fn clone_handle(&self) -> Self {
         Self { io: self.io.clone() }
     }
@@ -335,24 +338,6 @@ impl TcpStream {
     #[track_caller]
     pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.io.perform(Side::Read, "peek at a TCP stream", Location::caller(), |io| io.peek(buffer))
-    }
-
-    /// Reads what is there, and never waits.
-    ///
-    /// # Errors
-    ///
-    /// [`WouldBlock`](ErrorKind::WouldBlock) if nothing is; as for reading.
-    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.io.try_read_with(|mut io| io.read(buffer))
-    }
-
-    /// Writes what there is room for, and never waits.
-    ///
-    /// # Errors
-    ///
-    /// [`WouldBlock`](ErrorKind::WouldBlock) if there is none; as for writing.
-    pub fn try_write(&self, buffer: &[u8]) -> io::Result<usize> {
-        self.io.try_write_with(|mut io| io.write(buffer))
     }
 
     /// Sets `TCP_NODELAY`: small writes are sent at once.

@@ -9,6 +9,9 @@ use std::{sync::atomic::Ordering::*, time::Duration};
 
 /// How long a worker without work looks for some before it sleeps: about what waking a sleeper costs.
 const SPIN_NANOS: u64 = 20_000;
+/// The same for one with sockets, which looks after them too while it spins: shorter, since its system calls slow down whoever
+/// shares the CPU. (Echo over 64 connections on two busy CPUs: 14.2 µs of CPU time a round trip, 15.8 with the longer one.)
+const SPIN_NANOS_WITH_SOCKETS: u64 = 5_000;
 /// How long a worker sleeps before it asks whether the program is deadlocked, at first and at last.
 const FIRST_NAP: Duration = Duration::from_millis(10);
 const LAST_NAP: Duration = Duration::from_millis(640);
@@ -16,17 +19,21 @@ const LAST_NAP: Duration = Duration::from_millis(640);
 impl Worker {
     /// Spins, then sleeps, until there may be work. False if the thread is to end.
     pub(super) fn find_work(&self) -> bool {
-        if self.poller.has_sockets() && self.poller.serve() {
+        let has_sockets = self.poller.has_sockets();
+        if has_sockets && self.poller.serve() {
             return true;
         }
         if self.shared.start_spinning() {
             self.mode.spin();
-            let end = now() + SPIN_NANOS;
+            let end = now() + if has_sockets { SPIN_NANOS_WITH_SOCKETS } else { SPIN_NANOS };
             let found = loop {
                 if (0..32).any(|_| {
                     std::hint::spin_loop();
                     self.has_work(false)
                 }) {
+                    break true;
+                }
+                if has_sockets && self.poller.serve() {
                     break true;
                 }
                 if now() >= end {

@@ -42,10 +42,10 @@ fn an_event_is_seen_by_who_tried_before_it_and_a_late_one_by_nobody() {
     let stale = token(&handle);
     let read = handle.side(Side::Read);
     let before = read.begin().unwrap();
-    happen(stale, false, true);
+    happen(stale, Happened { writable: true, ..Happened::default() });
     let (count, waker) = counted();
     assert!(read.leave(before, &waker), "an event of the other direction");
-    happen(stale, true, false);
+    happen(stale, Happened { readable: true, ..Happened::default() });
     assert_eq!(count.0.load(SeqCst), 1);
     assert!(!read.leave(before, &waker), "it has happened");
 
@@ -62,12 +62,31 @@ fn an_event_is_seen_by_who_tried_before_it_and_a_late_one_by_nobody() {
     let read = again.side(Side::Read);
     let before = read.begin().unwrap();
     assert!(read.leave(before, &waker));
-    happen(stale, true, true);
+    happen(stale, Happened { readable: true, writable: true, ..Happened::default() });
     assert_eq!(count.0.load(SeqCst), 1, "an event of its former life");
-    happen(1 << 24, true, true); // nobody's
-    happen(token(&again), true, true);
+    happen(1 << 24, Happened { readable: true, writable: true, ..Happened::default() }); // nobody's
+    happen(token(&again), Happened { readable: true, writable: true, ..Happened::default() });
     assert_eq!(count.0.load(SeqCst), 2);
     again.release(a.as_fd());
+}
+
+#[test]
+fn what_is_drained_is_so_until_the_next_event_and_never_after_the_end() {
+    let (a, _b) = UnixStream::pair().unwrap();
+    let handle = Handle::new();
+    let read = handle.side(Side::Read);
+    let before = read.begin().unwrap();
+    assert!(!before.drained);
+    read.is_drained(before);
+    assert!(read.begin().unwrap().drained);
+    happen(token(&handle), Happened { readable: true, ..Happened::default() });
+    assert!(!read.begin().unwrap().drained);
+    read.is_drained(before); // an event came while it was reading
+    assert!(!read.begin().unwrap().drained);
+    happen(token(&handle), Happened { readable: true, suspect: true, ..Happened::default() });
+    read.is_drained(read.begin().unwrap());
+    assert!(!read.begin().unwrap().drained);
+    handle.release(a.as_fd());
 }
 
 #[test]
