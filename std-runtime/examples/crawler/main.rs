@@ -1,20 +1,20 @@
 //! A crawler that looks for broken links on a site of this machine, no faster than it is allowed to.
 //!
 //! ```text
-//!   URL ─▶ visit ──▶ seen before? ─▶ robots.txt? ─▶ permit ─▶ tick ─▶ fetch ──┬─▶ report
-//!            ▲                       (one fetch      (--at-once) (--rate)     │
-//!            │                        for all who                             │
-//!            │                        ask)                                    │
-//!            └────────────── a green thread for each link of the page ◀───────┘
+//!            ┌───────────────── links of all pages, each once: the next level ─────────────────┐
+//!            ▼                                                                                 │
+//!   URL ─▶ level ──▶ place ──▶ robots.txt? ──▶ tick ──▶ fetch ──▶ a visit, and its links ──────┴─▶ report
+//!                (--at-once)   (one fetch    (--rate)
+//!                               for all who
+//!                               ask)
 //! ```
 //!
 //! ```text
 //! cargo run --release --example crawler -p greenlight -- --depth 3 --rate 200 http://127.0.0.1:8080/
 //! ```
 //!
-//! Each visit is a task of one group, and starts others, so the group ends when there is nothing more to visit. How many fetch at a
-//! time is a semaphore's business and not the group's limit: a task that waits to start another would keep its own place meanwhile,
-//! and in the end all would.
+//! Each visit is a task of a group, of which so many run at a time. One group does one level, the pages that are so many links away: so
+//! each is reached by the shortest way, whoever is quick, and `--depth` means the same in every run.
 //!
 //! It follows links in `href` and `src`, and redirects, on any port of this machine, and leaves out what the site's robots.txt asks
 //! everybody to leave out. It refuses to visit any other machine.
@@ -42,9 +42,9 @@ use common::program::start;
 use common::progress;
 use fetch::{Page, fetch};
 use greenlight::context::Context;
-use greenlight::group::{CollectAll, Group, SingleFlight};
+use greenlight::group::{Group, SingleFlight};
 use greenlight::time::Ticker;
-use greenlight::{Mutex, Semaphore, select};
+use greenlight::{Mutex, select};
 use indicatif::ProgressBar;
 use lexopt::{Arg, ValueExt};
 use regex::bytes::Regex;
@@ -107,21 +107,16 @@ fn run(options: Options) -> io::Result<u8> {
     let ctx = until_ctrl_c()?;
     let bar = progress::bar("pages");
     let crawler = Arc::new(Crawler {
-        group: Group::collect_all(&ctx),
-        depth: options.depth,
-        seen: Mutex::default(),
-        permits: Semaphore::new(options.at_once),
+        ctx: ctx.clone(),
         ticker: Ticker::new(Duration::from_secs(1) / options.rate),
         robots: Mutex::default(),
         flights: SingleFlight::new(),
         links: Regex::new(r#"(?i)\b(?:href|src)\s*=\s*(?:"([^"]*)"|'([^']*)')"#).expect("a valid pattern"),
         bar,
     });
-    crawler.begin(options.start, 0);
-    let visits = crawler.group.wait();
+    let visits = crawl(&crawler, options.start, options.depth, options.at_once);
     crawler.bar.finish_and_clear();
 
-    let visits: BTreeMap<_, _> = visits.into_iter().flatten().collect();
     let mut stdout = BufWriter::new(io::stdout().lock());
     for (url, outcome) in &visits {
         match outcome {
@@ -139,14 +134,41 @@ fn run(options: Options) -> io::Result<u8> {
     })
 }
 
-/// A page's address, and its status or why there is none. None: it was not to be visited, or nobody wants to know any more.
-type Visit = Option<(Url, Result<u16, String>)>;
+/// A page's status, or why there is none.
+type Outcome = Result<u16, String>;
+
+/// Visits level after level.
+fn crawl(crawler: &Arc<Crawler>, start: Url, depth: usize, at_once: usize) -> BTreeMap<Url, Outcome> {
+    let (mut visits, mut seen, mut level) = (BTreeMap::new(), HashSet::from([start.clone()]), vec![start]);
+    for left in (0..=depth).rev() {
+        let group = Group::collect_all(&crawler.ctx);
+        group.set_limit(at_once);
+        crawler.bar.inc_length(level.len() as u64);
+        for url in level.drain(..) {
+            let crawler = crawler.clone();
+            group.go(move || {
+                let visit = crawler.visit(url);
+                crawler.bar.inc(1);
+                visit
+            });
+        }
+        for Visit { url, outcome, links } in group.wait().into_iter().flatten() {
+            let new = links.into_iter().filter(|link| left > 0 && seen.insert(link.clone()));
+            level.extend(new);
+            visits.insert(url, outcome);
+        }
+    }
+    visits
+}
+
+struct Visit {
+    url: Url,
+    outcome: Outcome,
+    links: Vec<Url>,
+}
 
 struct Crawler {
-    group: Group<CollectAll<Visit>>,
-    depth: usize,
-    seen: Mutex<HashSet<Url>>,
-    permits: Semaphore,
+    ctx: Context,
     ticker: Ticker,
     /// What each site does not want visited: the beginnings of paths.
     robots: Mutex<HashMap<SocketAddr, Arc<[String]>>>,
@@ -157,38 +179,19 @@ struct Crawler {
 }
 
 impl Crawler {
-    /// Has a page visited, unless that has been done.
-    fn begin(self: &Arc<Self>, url: Url, depth: usize) {
-        // In a statement of its own: the lock is given back at its end.
-        let is_new = self.seen.lock().insert(url.clone());
-        if is_new {
-            self.bar.inc_length(1);
-            let crawler = self.clone();
-            self.group.go(move || {
-                let visit = crawler.visit(url, depth);
-                crawler.bar.inc(1);
-                visit
-            });
-        }
-    }
-
-    fn visit(self: &Arc<Self>, url: Url, depth: usize) -> Visit {
+    /// None: the page was not to be visited, or nobody wants to know any more.
+    fn visit(&self, url: Url) -> Option<Visit> {
         let forbidden = self.forbidden(url.site)?;
         if forbidden.iter().any(|beginning| url.path.starts_with(beginning)) {
             return None;
         }
-        let page = match self.fetch(&url)? {
-            Ok(page) => page,
-            Err(error) => return Some((url, Err(error.to_string()))),
-        };
-        if depth < self.depth {
-            for link in self.links(&page) {
-                if let Some(next) = url.join(&link) {
-                    self.begin(next, depth + 1);
-                }
+        Some(match self.fetch(&url)? {
+            Ok(page) => {
+                let links = self.links(&page).iter().filter_map(|link| url.join(link)).collect();
+                Visit { url, outcome: Ok(page.status), links }
             }
-        }
-        Some((url, Ok(page.status)))
+            Err(error) => Visit { url, outcome: Err(error.to_string()), links: Vec::new() },
+        })
     }
 
     /// The links in a page, and where it has moved.
@@ -205,10 +208,10 @@ impl Crawler {
 
     /// Fetches when it is our turn. None if nobody wants it any more.
     fn fetch(&self, url: &Url) -> Option<io::Result<Page>> {
-        let ctx = self.group.context();
-        let _permit = until(ctx, self.permits.acquire_async(1))?.ok()?;
-        until(ctx, self.ticker.wait_async())?;
-        Some(fetch(url))
+        select! {
+            wait(self.ticker.wait_async()) -> _ => Some(fetch(url)),
+            wait(self.ctx.done()) -> _ => None,
+        }
     }
 
     /// What the robots.txt of a site forbids to everybody. However many ask at the same time, it is fetched once.
@@ -231,15 +234,7 @@ impl Crawler {
             self.robots.lock().insert(site, forbidden.clone());
             forbidden
         });
-        (!self.group.context().is_done()).then_some(forbidden)
-    }
-}
-
-/// What `future` brings. None if the context ends before.
-fn until<F: Future>(ctx: &Context, future: F) -> Option<F::Output> {
-    select! {
-        wait(future) -> output => Some(output),
-        wait(ctx.done()) -> _ => None,
+        (!self.ctx.is_done()).then_some(forbidden)
     }
 }
 
