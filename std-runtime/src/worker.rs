@@ -392,7 +392,7 @@ impl Worker {
         let closed = self.live.load(Relaxed) == 0 && futures.queue.is_empty();
         (free.closed, futures.closed) = (closed, closed);
         if closed {
-            futures.queue = VecDeque::new(); // the worker stays for ever, the room for its queue need not
+            futures.queue = Default::default(); // the worker stays for ever, the room for its queue need not
         }
         closed
     }

@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::{
-    header::models::{free, task},
+    header::{
+        TaskList,
+        models::{free, task},
+    },
     runtime::models,
     sync::atomic::AtomicUsize,
 };
