@@ -1,4 +1,5 @@
-//! What AddressSanitizer must be told when a thread changes stacks. Empty without `--cfg greenlight_asan`.
+//! What AddressSanitizer and ThreadSanitizer must be told when a thread changes stacks. Empty without `--cfg greenlight_asan`
+//! or `--cfg greenlight_tsan`.
 //!
 //! ```text
 //!   stack A                                              stack B
@@ -16,6 +17,8 @@
 //! * N2  A stack left for the last time passes null for `save_fake`, and what was kept for it is freed.
 //! * N3  `finish_switch` returns the bounds of the stack just left. That is how a worker learns those of its OS
 //!   thread's stack, which it needs to switch back there.
+//!
+//! ThreadSanitizer keeps the calls and the clock of each stack in a fiber of its own; `fibers` finds it by the stack's bottom.
 //!
 //! Frames of a task that never returned from them (it switched away for ever) leave poisoned bytes behind; `forget`
 //! cleans them, so that the slot's next owner is not blamed.
@@ -41,6 +44,8 @@ pub(crate) unsafe fn start_switch(save_fake: *mut *mut c_void, bottom: *const u8
     unsafe {
         __sanitizer_start_switch_fiber(save_fake, bottom.cast(), size)
     };
+    #[cfg(greenlight_tsan)]
+    fibers::start(save_fake.is_null(), bottom.addr());
     #[cfg(not(greenlight_asan))]
     let _ = (save_fake, bottom, size);
 }
@@ -63,6 +68,8 @@ pub(crate) unsafe fn finish_switch(fake: *mut c_void) -> (*const u8, usize) {
     }
     #[cfg(not(greenlight_asan))]
     {
+        #[cfg(greenlight_tsan)]
+        fibers::finish();
         let _ = fake;
         (std::ptr::null(), 0)
     }
@@ -82,4 +89,78 @@ pub(crate) unsafe fn forget(start: *const u8, end: *const u8) {
     };
     #[cfg(not(greenlight_asan))]
     let _ = (start, end);
+}
+
+/// ThreadSanitizer's view of stacks: each is a fiber, made when it is first entered and destroyed when it was left for the
+/// last time. A switch orders what came before it on one fiber before what comes after it on the other, as it does in fact:
+/// both are the same OS thread.
+#[cfg(greenlight_tsan)]
+mod fibers {
+    use std::{
+        cell::Cell,
+        collections::HashMap,
+        ffi::{c_uint, c_void},
+        ptr::{self, null_mut},
+        sync::{LazyLock, Mutex, PoisonError},
+    };
+
+    unsafe extern "C" {
+        fn __tsan_get_current_fiber() -> *mut c_void;
+        fn __tsan_create_fiber(flags: c_uint) -> *mut c_void;
+        fn __tsan_switch_to_fiber(fiber: *mut c_void, flags: c_uint);
+        fn __tsan_destroy_fiber(fiber: *mut c_void);
+    }
+
+    struct Fiber(*mut c_void);
+
+    // SAFETY: a name, for the sanitizer only.
+    unsafe impl Send for Fiber {}
+
+    /// By the bottom of the stack.
+    static FIBERS: LazyLock<Mutex<HashMap<usize, Fiber>>> = LazyLock::new(Mutex::default);
+
+    thread_local! {
+        /// The OS thread's own. Its bottom counts as 0 (N3: without the other sanitizer nobody knows it).
+        static OWN: Cell<*mut c_void> = const { Cell::new(null_mut()) };
+        /// The bottom of the stack that runs.
+        static BOTTOM: Cell<usize> = const { Cell::new(0) };
+        /// To be destroyed after the switch.
+        static LEFT: Cell<*mut c_void> = const { Cell::new(null_mut()) };
+    }
+
+    /// Before a switch to the stack with this bottom, from one that is left for the last time, if `ends`.
+    #[inline(always)]
+    pub(super) fn start(ends: bool, bottom: usize) {
+        let fiber = choose(ends, bottom);
+        // SAFETY: a live fiber, whose stack is the next to run on this thread.
+        unsafe { __tsan_switch_to_fiber(fiber, 0) };
+    }
+
+    #[inline(never)]
+    fn choose(ends: bool, bottom: usize) -> *mut c_void {
+        // SAFETY: asks only.
+        let current = unsafe { __tsan_get_current_fiber() };
+        let left = BOTTOM.replace(bottom);
+        let mut fibers = FIBERS.lock().unwrap_or_else(PoisonError::into_inner);
+        if left == 0 {
+            OWN.set(current);
+        } else if ends {
+            fibers.remove(&left);
+            LEFT.set(current);
+        }
+        match bottom {
+            0 => OWN.get(),
+            // SAFETY: makes one that nobody else has.
+            _ => fibers.entry(bottom).or_insert_with(|| Fiber(unsafe { __tsan_create_fiber(0) })).0,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn finish() {
+        let left = LEFT.replace(null_mut());
+        if !ptr::eq(left, null_mut()) {
+            // SAFETY: of a stack that was left for the last time (N2).
+            unsafe { __tsan_destroy_fiber(left) };
+        }
+    }
 }
