@@ -33,8 +33,8 @@ use greenlight::net::{TcpListener, TcpStream};
 use greenlight::time::Instant;
 use greenlight::{WaitGroup, sleep, stdin};
 use lexopt::{Arg, ValueExt};
-use std::io::{self, ErrorKind, Write};
-use std::net::SocketAddr;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 use tungstenite::protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCode};
@@ -54,6 +54,8 @@ A WebSocket server that sends back each message, until Ctrl-C; or its client, wh
 /// How long the HTTP request at the beginning may take, and the goodbye at the end.
 const TIMEOUT: Duration = Duration::from_secs(5);
 const LONGEST_MESSAGE: usize = 1 << 20;
+/// How much we hear of a client that we have refused.
+const LONGEST_LINGER: u64 = 4 << 20;
 /// After an accept that failed: descriptors may be back by then.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -170,7 +172,15 @@ fn echo(stream: TcpStream, stop: &Context) -> Result<(), Error> {
         other => return Err(other),
     };
     door.set_deadline(Some(Instant::now() + TIMEOUT));
-    say_goodbye(&mut socket, CloseFrame { code, reason: reason.into() })
+    let farewell = CloseFrame { code, reason: reason.into() };
+    if code == CloseCode::Away {
+        return say_goodbye(&mut socket, farewell);
+    }
+    // Nobody can tell any more where its next message begins: it is heard out, so that it hears us, and not understood.
+    socket.close(Some(farewell))?;
+    door.shutdown(Shutdown::Write)?;
+    io::copy(&mut (&door).take(LONGEST_LINGER), &mut io::sink())?;
+    Ok(())
 }
 
 /// Closes, and waits until the other side has closed, too.
