@@ -1,7 +1,7 @@
 //! The handle of a green thread, and how one ends that brings no value.
 
 use crate::{
-    header::{Ending, Outcome, TaskId},
+    header::{Ending, Outcome, TaskId, discard},
     stackless::Joined,
 };
 use greenlight_core::park::{self, Tick, Why};
@@ -10,6 +10,7 @@ use std::{
     error::Error,
     fmt,
     future::Future,
+    mem::ManuallyDrop,
     panic::{Location, RefUnwindSafe, UnwindSafe, resume_unwind},
     pin::Pin,
     sync::Arc,
@@ -46,7 +47,8 @@ pub struct JoinHandle<T> {
 
 enum Of<T> {
     Green(Outcome<T>),
-    Future(Arc<dyn Joined<T>>),
+    /// Taken out by the drop.
+    Future(ManuallyDrop<Arc<dyn Joined<T>>>),
 }
 
 impl<T> JoinHandle<T> {
@@ -55,7 +57,7 @@ impl<T> JoinHandle<T> {
     }
 
     pub(crate) fn of_future(future: Arc<dyn Joined<T>>) -> Self {
-        Self { of: Of::Future(future) }
+        Self { of: Of::Future(ManuallyDrop::new(future)) }
     }
 
     /// Waits until the green thread has ended.
@@ -133,7 +135,7 @@ impl<T> JoinHandle<T> {
     pub fn cancel(&self) {
         match &self.of {
             Of::Green(outcome) => outcome.task().cancel(outcome.id()),
-            Of::Future(future) => future.clone().cancel(),
+            Of::Future(future) => Arc::clone(future).cancel(),
         }
     }
 
@@ -207,6 +209,10 @@ impl<T> Drop for Of<T> {
     fn drop(&mut self) {
         if let Self::Future(future) = self {
             future.detach();
+            // SAFETY: taken once, at the end of what holds it.
+            let share = unsafe { ManuallyDrop::take(future) };
+            // The last one, perhaps, and with it goes the future, whose drop may panic.
+            discard(|| drop(share));
         }
     }
 }

@@ -93,9 +93,39 @@ pub(crate) struct Worker {
     local: Local,
 }
 
+/// Tasks that another worker may take.
 struct Free {
-    list: TaskList,
+    /// What this worker's tasks have started, the newest first: so a tree of tasks is walked in depth, with as many stacks as it is
+    /// deep. Others take from the end, where the large branches are.
+    own: TaskList,
+    /// What came from elsewhere, and those that roam: first come, first served.
+    rest: TaskList,
     closed: bool,
+}
+
+impl Free {
+    const fn new() -> Self {
+        Self { own: TaskList::new(), rest: TaskList::new(), closed: false }
+    }
+
+    fn len(&self) -> usize {
+        self.own.len() + self.rest.len()
+    }
+
+    /// The next one in depth.
+    fn pop(&mut self) -> Option<TaskRef> {
+        self.own.pop().or_else(|| self.rest.pop())
+    }
+
+    /// One that has waited for long.
+    fn pop_old(&mut self) -> Option<TaskRef> {
+        self.rest.pop().or_else(|| self.own.pop_last())
+    }
+
+    /// For a thief: half of those from elsewhere, or of the others.
+    fn take_half(&mut self) -> TaskList {
+        if self.rest.len() > 0 { self.rest.take_half() } else { self.own.take_last_half() }
+    }
 }
 
 /// W1.
@@ -161,7 +191,7 @@ impl Worker {
             index,
             shared,
             inbox: Inbox::new(),
-            free: SpinMutex::new(Free { list: TaskList::new(), closed: false }),
+            free: SpinMutex::new(Free::new()),
             free_len: AtomicUsize::new(0),
             futures: Mutex::new(Futures::new()),
             futures_len: AtomicUsize::new(0),
@@ -238,14 +268,12 @@ impl Worker {
             return Err(task);
         }
         self.live.fetch_add(1, Relaxed);
-        // The newest first, as long as they are a task's own: then a tree of tasks is walked in depth, with as many stacks as it is
-        // deep. Thieves take the oldest, which are the large branches.
         if current().is_some_and(|here| std::ptr::eq(here, self)) && !task.roams() {
-            free.list.push_first(task);
+            free.own.push_first(task);
         } else {
-            free.list.push(task);
+            free.rest.push(task);
         }
-        self.free_len.store(free.list.len(), SeqCst);
+        self.free_len.store(free.len(), SeqCst);
         drop(free);
         self.rouse();
         Ok(())
@@ -282,10 +310,10 @@ impl Worker {
             return None;
         }
         let mut free = self.free.lock();
-        let taken = free.list.take_half();
+        let taken = free.take_half();
         self.live.fetch_sub(taken.len(), Relaxed);
         // After `live`: who sees the list empty, on its way to sleep, sees also that its tasks are gone (W4).
-        self.free_len.store(free.list.len(), SeqCst);
+        self.free_len.store(free.len(), SeqCst);
         Some(taken).filter(|taken| taken.len() > 0)
     }
 
@@ -340,7 +368,7 @@ impl Worker {
             self.take_inbox();
         }
         let ready = local.ready.borrow_mut().pop();
-        ready.or_else(|| self.pop_free(TaskList::pop)).or_else(|| self.pick_carrier()).or_else(|| self.steal(false))
+        ready.or_else(|| self.pop_free(Free::pop)).or_else(|| self.pick_carrier()).or_else(|| self.steal(false))
     }
 
     /// Takes up what comes from outside, and what has waited behind those who are ready.
@@ -348,20 +376,20 @@ impl Worker {
         self.take_inbox();
         self.local.timers.fire();
         self.serve_sockets();
-        self.pick_carrier().or_else(|| self.pop_free(TaskList::pop_last))
+        self.pick_carrier().or_else(|| self.pop_free(Free::pop_old))
     }
 
     fn take_inbox(&self) {
         self.local.ready.borrow_mut().append(self.inbox.take());
     }
 
-    fn pop_free(&self, which: fn(&mut TaskList) -> Option<TaskRef>) -> Option<TaskRef> {
+    fn pop_free(&self, which: fn(&mut Free) -> Option<TaskRef>) -> Option<TaskRef> {
         if self.free_len.load(Relaxed) == 0 {
             return None;
         }
         let mut free = self.free.lock();
-        let task = which(&mut free.list);
-        self.free_len.store(free.list.len(), SeqCst);
+        let task = which(&mut free);
+        self.free_len.store(free.len(), SeqCst);
         task
     }
 
@@ -375,8 +403,8 @@ impl Worker {
         if taken.len() > 0 {
             let mut free = self.free.lock();
             // Not closed: that happens on this thread.
-            free.list.append(taken);
-            self.free_len.store(free.list.len(), SeqCst);
+            free.rest.append(taken);
+            self.free_len.store(free.len(), SeqCst);
         }
         first
     }
@@ -466,8 +494,8 @@ impl Worker {
         if task.roams() {
             let mut free = self.free.lock();
             // Not closed: that happens on this thread.
-            free.list.push(task);
-            self.free_len.store(free.list.len(), SeqCst);
+            free.rest.push(task);
+            self.free_len.store(free.len(), SeqCst);
         } else {
             self.local.ready.borrow_mut().push(task);
         }

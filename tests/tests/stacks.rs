@@ -33,6 +33,9 @@ fn stack_used_is_for_green_threads() {
     assert_eq!(std::thread::spawn(stack_used).join().unwrap(), None);
 }
 
+/// For those tests in which stacks take up memory by the megabyte.
+static MEMORY: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 /// Memory of the process, in KiB.
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -45,18 +48,21 @@ fn resident() -> usize {
 #[test]
 fn idle_stacks_are_given_back() {
     const TASKS: usize = 300;
+    let _alone = MEMORY.lock();
     let runtime = Runtime::builder().workers(1).build().unwrap();
     let (start, started) = bounded::<()>(0);
+    let (dive, dived) = bounded(TASKS);
     let tasks: Vec<_> = (0..TASKS)
         .map(|_| {
-            let started = started.clone();
+            let (started, dive) = (started.clone(), dive.clone());
             runtime.go(move || {
                 deep::<150_000>();
+                dive.send(()).unwrap();
                 let _ = started.recv();
             })
         })
         .collect();
-    runtime.run(|| ());
+    dived.iter().take(TASKS).for_each(drop);
     let before = resident();
     drop(start);
     tasks.into_iter().for_each(|task| task.join().unwrap());
@@ -69,6 +75,7 @@ fn idle_stacks_are_given_back() {
 #[test]
 #[cfg(not(greenlight_asan))] // the sanitizer keeps frames elsewhere
 fn stacks_of_all_sizes() {
+    let _alone = MEMORY.lock();
     for _ in 0..20 {
         let small = Builder::new().stack_size(30_000).spawn(|| {
             deep::<20_000>();

@@ -74,13 +74,19 @@ impl TaskList {
         Some(task)
     }
 
-    /// Takes the half at the end, rounded up; the last one comes first.
+    /// Takes the first half, rounded up.
     pub(crate) fn take_half(&mut self) -> TaskList {
+        self.take(self.len.div_ceil(2), Self::pop)
+    }
+
+    /// Takes the last half, rounded up, in the opposite order.
+    pub(crate) fn take_last_half(&mut self) -> TaskList {
+        self.take(self.len.div_ceil(2), Self::pop_last)
+    }
+
+    fn take(&mut self, count: usize, pop: fn(&mut Self) -> Option<TaskRef>) -> TaskList {
         let mut taken = TaskList::new();
-        for _ in 0..self.len.div_ceil(2) {
-            let Some(task) = self.pop_last() else { break };
-            taken.push(task);
-        }
+        (0..count).filter_map(|_| pop(self)).for_each(|task| taken.push(task));
         taken
     }
 

@@ -2,12 +2,10 @@
 
 use super::*;
 use crate::{
-    header::{
-        TaskList,
-        models::{free, task},
-    },
+    header::models::{free, task},
     runtime::models,
     sync::atomic::AtomicUsize,
+    worker::Free,
 };
 use loom::thread;
 use std::sync::Arc;
@@ -17,7 +15,7 @@ impl Worker {
     fn serve(&self) -> usize {
         let mut ran = 0;
         loop {
-            while self.pop_free(TaskList::pop).is_some() {
+            while self.pop_free(Free::pop).is_some() {
                 self.live.fetch_sub(1, Relaxed);
                 ran += 1;
             }
