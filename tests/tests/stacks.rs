@@ -33,7 +33,7 @@ fn stack_used_is_for_green_threads() {
     assert_eq!(std::thread::spawn(stack_used).join().unwrap(), None);
 }
 
-/// For those tests in which stacks take up memory by the megabyte.
+/// For those tests that take up memory by the megabyte.
 static MEMORY: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
 /// Memory of the process, in KiB.
@@ -102,6 +102,7 @@ fn stacks_of_all_sizes() {
 
 #[test]
 fn a_stack_that_is_too_large_is_refused() {
+    let _alone = MEMORY.lock(); // the backtrace of its panic may take 50 MB of heap
     let dropped = std::sync::Arc::new(());
     let held = dropped.clone();
     let refused = Builder::new().stack_size(usize::MAX).try_spawn(move || drop(held));
