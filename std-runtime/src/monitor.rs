@@ -127,14 +127,16 @@ impl Blame {
 
 /// True if somebody is at work.
 fn look(now: Tick, blame: &mut Blame) -> bool {
-    let (mut at_work, mut asks) = (false, false);
+    let (mut at_work, mut stuck) = (false, Vec::new());
     for_each_runtime(|shared| {
         let crew = Crew::of(shared, now, blame);
         crew.engage_as_needed(shared);
         at_work |= crew.at_work;
-        asks |= crew.asked > 0;
+        stuck.extend(crew.stuck);
     });
-    park::ask_to_yield(asks);
+    park::ask_to_yield(!stuck.is_empty());
+    // Not inside: wakers are foreign code, and may want the list of runtimes.
+    stuck.into_iter().for_each(|worker| _ = worker.poller.serve());
     at_work
 }
 
@@ -143,7 +145,7 @@ fn look(now: Tick, blame: &mut Blame) -> bool {
 struct Crew {
     at_work: bool,
     /// Those that have not switched for too long.
-    asked: usize,
+    stuck: Vec<&'static Worker>,
     /// Of them, those whose threads compute.
     computing: usize,
     /// The others, as far as they take up new work.
@@ -166,8 +168,7 @@ impl Crew {
             if let Some(time) = watched.stands_for(now).filter(|time| *time >= TOO_LONG) {
                 let computes = watched.computes(time);
                 watched.ask();
-                worker.poller.serve();
-                crew.asked += 1;
+                crew.stuck.push(worker);
                 crew.computing += usize::from(computes);
                 blame.consider(worker, time, computes, now);
             } else if watched.is_engaged() {
@@ -184,12 +185,12 @@ impl Crew {
     /// M4.
     fn engage_as_needed(&self, shared: &'static Shared) {
         let (wanted, have) = (shared.workers().len(), self.open + self.computing);
-        if self.idle && self.asked > 0 && self.work {
+        if self.idle && !self.stuck.is_empty() && self.work {
             // Put there when nobody was idle, or left to a task that was soon to park.
             shared.everybody().find(|worker| worker.is_open() && worker.is_idle()).inspect(|idle| idle.rouse());
         }
-        let all_stuck = self.asked > 0 && self.open == 0;
-        if !self.idle && (all_stuck && have <= wanted || self.asked > 0 && self.work && have < wanted) {
+        let all_stuck = !self.stuck.is_empty() && self.open == 0;
+        if !self.idle && (all_stuck && have <= wanted || !self.stuck.is_empty() && self.work && have < wanted) {
             let mut disengaged = shared.everybody().filter(|worker| !worker.watched.is_engaged());
             let ready = disengaged.find(|spare| !spare.ended.load(SeqCst) && !spare.watched.is_asked());
             if let Some(spare) = ready.or_else(|| shared.start_spare()) {
