@@ -255,9 +255,15 @@ impl Handle {
         let mut registration = self.0.registration();
         let mut worker = worker::current().filter(|worker| !worker.is_hosted());
         while registration.at.is_none() {
-            let candidate = worker.take().unwrap_or_else(some_worker);
+            let mut candidate = worker.take().unwrap_or_else(some_worker);
             let token = u64::from(registration.generation) << 32 | u64::from(self.0.index);
-            match candidate.poller.add(fd, token)? {
+            let added = candidate.poller.add(fd, token).or_else(|error| {
+                // No descriptors are left for a poller of its own, perhaps: another worker's does as well.
+                let open = candidate.shared.everybody().find(|other| other.poller.is_open());
+                candidate = open.ok_or(error)?;
+                candidate.poller.add(fd, token)
+            });
+            match added? {
                 Added::Yes => registration.at = Some(candidate),
                 Added::AsTheFirst => {
                     registration.at = Some(candidate);
@@ -406,5 +412,5 @@ pub(crate) fn anybody_waits() -> bool {
     all().any(|source| source.directions.iter().any(Direction::is_awaited))
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;
