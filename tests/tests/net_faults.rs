@@ -5,7 +5,7 @@
 
 use greenlight::{
     Runtime, WaitGroup, go,
-    net::{Closed, Pollable, TcpListener, TcpStream},
+    net::{Closed, TcpListener, TcpStream},
     run, sleep,
     time::Instant,
 };
