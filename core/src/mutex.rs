@@ -22,8 +22,9 @@
 //!   withdraws, and then takes it, if it is free, to unlock it.
 //! * M4  Nobody waits for a future to be polled: it is never granted the lock (K3), and an unlock that wakes futures only
 //!   wakes all of them.
-//! * M5  S is set while an impatient call is in line, and then until an unlock finds none there. The lock is free and S set only between the two steps of an unlock, which
-//!   goes on to grant it to that call: nobody else may take it. So whoever finds it so may sit down, as if it were taken.
+//! * M5  S is set while an impatient call is in line, and then until an unlock finds none there. The lock is free and S set only
+//!   between the two steps of an unlock, which goes on to grant it to that call: nobody else may take it. So whoever finds it
+//!   so may sit down, as if it were taken.
 //!
 //! Waking, not granting, is the rule, because a lock that is handed to a sleeper stands idle until it runs: under load
 //! that costs most of the throughput. Granting to the patient few bounds the wait: see [`Mutex`].
@@ -73,7 +74,7 @@ pub use raw::RawMutex;
 ///
 /// # Cost
 ///
-/// Uncontended: one compare-exchange to lock, one to unlock. A contended unlock: one short lock, and a wake-up for each
+/// Uncontended: one compare-exchange to lock, one subtraction to unlock. A contended unlock: one short lock, and a wake-up for each
 /// future up to the first blocking call. No allocation ever.
 ///
 /// # Examples

@@ -68,7 +68,8 @@ const FREED: usize = 3;
 ///
 /// # Fairness
 ///
-/// First come, first served, also for those who want many permits: who comes later waits behind them. The one exception:
+/// First come, first served, also for those who want many permits: who comes later waits behind them. (A call looks for a
+/// moment, some microseconds on an OS thread, before it stands in line.) The one exception:
 /// permits are never set aside for a *future*. The first in line is woken and takes them when it is polled; until then a
 /// thread that waits behind it, a [`try_acquire`](Self::try_acquire), or a caller who has let others run once may be quicker.
 /// The future then stands first in line again.

@@ -136,7 +136,7 @@ fn look(now: Tick, blame: &mut Blame) -> bool {
     });
     park::ask_to_yield(!stuck.is_empty());
     // Not inside: wakers are foreign code, and may want the list of runtimes.
-    stuck.into_iter().for_each(|worker| _ = worker.poller.serve());
+    stuck.into_iter().for_each(|worker| worker.poller.serve_for_its_worker());
     at_work
 }
 

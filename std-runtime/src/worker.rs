@@ -50,8 +50,7 @@ use greenlight_core::{SpinMutex, park::Tick};
 use std::{
     cell::{Cell, RefCell},
     ffi::c_void,
-    sync::OnceLock,
-    sync::PoisonError,
+    sync::{OnceLock, PoisonError},
     thread::Thread,
 };
 
@@ -72,7 +71,7 @@ pub(crate) struct Worker {
     /// The length of `futures`, as `free_len`.
     futures_len: AtomicUsize,
     mode: Mode,
-    /// Whether it sleeps in its poller, if it sleeps: W5, in `worker/sleep.rs`.
+    /// Whether it sleeps in its poller, if it sleeps: W6, in `worker/sleep.rs`.
     ///
     /// | operation | order   | pairs with                                   | so that                                 |
     /// |-----------|---------|----------------------------------------------|-----------------------------------------|
@@ -341,6 +340,8 @@ impl Worker {
         }
         self.poller.close(self);
         self.local.closing.set(false);
+        // W1: the destructors of thread-locals still run here, while a spare worker may begin another life on another thread.
+        CURRENT.with(|current| current.set(None));
         self.ended.store(true, SeqCst);
     }
 

@@ -149,8 +149,7 @@ impl Poller {
         }
     }
 
-    /// Wakes whom the events so far are for. Never waits. True if there was an event. For the worker, and for whoever stands in for
-    /// it (E1).
+    /// Wakes whom the events so far are for. Never waits. True if there was an event. For the worker.
     #[inline(never)] // its buffer is on the stack of whoever calls
     pub(crate) fn serve(&self) -> bool {
         let mut buffer = [const { MaybeUninit::uninit() }; BATCH];
@@ -159,6 +158,23 @@ impl Poller {
             _ => &[],
         };
         deliver(events)
+    }
+
+    /// [`serve`](Self::serve), by somebody else than the worker. If he took the bell's event, he rings again: the worker may be
+    /// asleep here by now, and the ring was for it.
+    pub(crate) fn serve_for_its_worker(&self) {
+        let mut buffer = [const { MaybeUninit::uninit() }; BATCH];
+        let events = match &*self.state() {
+            State::Open(open) => {
+                let events = open.take(&mut buffer, Some(Duration::ZERO));
+                if events.iter().any(|event| event.data.u64() == BELL) {
+                    open.ring();
+                }
+                events
+            }
+            _ => &[],
+        };
+        deliver(events);
     }
 
     // ---- on the worker's thread -----------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 //! What a worker does without work: it spins a little, then sleeps: parked, or in its poller if it has one.
 //!
-//! * W5  `in_poller` is set before the worker says that it dozes, and read after somebody has ended that. So he knows how it
+//! * W6  `in_poller` is set before the worker says that it dozes, and read after somebody has ended that. So he knows how it
 //!   sleeps; or it sleeps a second time already, and is woken in vain.
 
 use super::Worker;
@@ -87,7 +87,7 @@ impl Worker {
 
     /// W3.
     fn sleep(&self, until_timer: Option<Duration>) {
-        self.in_poller.store(self.poller.is_open(), Relaxed); // W5
+        self.in_poller.store(self.poller.is_open(), Relaxed); // W6
         if !self.mode.fall_asleep(until_timer.is_some(), || self.last_look()) {
             return;
         }
@@ -131,7 +131,7 @@ impl Worker {
             if let Some(host) = self.host.get() {
                 host.wake();
             } else if self.in_poller.load(Relaxed) {
-                self.poller.ring(); // W5
+                self.poller.ring(); // W6
             } else if let Some(thread) = &*self.thread.lock().unwrap_or_else(PoisonError::into_inner) {
                 thread.unpark();
             }
