@@ -129,23 +129,32 @@ impl Blame {
 fn look(now: Tick, blame: &mut Blame) -> bool {
     let (mut at_work, mut stuck) = (false, Vec::new());
     for_each_runtime(|shared| {
-        let crew = Crew::of(shared, now, blame);
+        let crew = Crew::of(shared, now);
         crew.engage_as_needed(shared);
         at_work |= crew.at_work;
         stuck.extend(crew.stuck);
     });
     park::ask_to_yield(!stuck.is_empty());
-    // Not inside: wakers are foreign code, and may want the list of runtimes.
-    stuck.into_iter().for_each(|worker| worker.poller.serve_for_its_worker());
+    // Not inside: wakers are foreign code, as is a future that is dropped, and may want the list of runtimes.
+    for Stuck { worker, time, computes } in stuck {
+        blame.consider(worker, time, computes, now);
+        worker.poller.serve_for_its_worker();
+    }
     at_work
+}
+
+/// A worker that has not switched for too long.
+struct Stuck {
+    worker: &'static Worker,
+    time: Tick,
+    computes: bool,
 }
 
 /// The workers of one runtime, at one look.
 #[derive(Default)]
 struct Crew {
     at_work: bool,
-    /// Those that have not switched for too long.
-    stuck: Vec<&'static Worker>,
+    stuck: Vec<Stuck>,
     /// Of them, those whose threads compute.
     computing: usize,
     /// The others, as far as they take up new work.
@@ -159,7 +168,7 @@ struct Crew {
 }
 
 impl Crew {
-    fn of(shared: &'static Shared, now: Tick, blame: &mut Blame) -> Self {
+    fn of(shared: &'static Shared, now: Tick) -> Self {
         let mut crew = Self::default();
         for worker in shared.everybody().filter(|worker| !worker.ended.load(SeqCst)) {
             crew.at_work |= !worker.rests();
@@ -168,9 +177,8 @@ impl Crew {
             if let Some(time) = watched.stands_for(now).filter(|time| *time >= TOO_LONG) {
                 let computes = watched.computes(time);
                 watched.ask();
-                crew.stuck.push(worker);
                 crew.computing += usize::from(computes);
-                blame.consider(worker, time, computes, now);
+                crew.stuck.push(Stuck { worker, time, computes });
             } else if watched.is_engaged() {
                 crew.open += 1;
                 crew.idle |= worker.is_idle();

@@ -271,7 +271,8 @@ pub(crate) fn look_around(look: &mut Look<'_>) -> Option<bool> {
 #[cold]
 pub(crate) fn let_others_run(has_deadline: bool, look: &mut Look<'_>) -> Option<bool> {
     const YIELDS: u32 = 8;
-    if has_deadline || hooks::task_id().is_some_and(|known| known.is_none_or(|task_id| task_id() != 0)) {
+    // A runtime's task is to park instead: its OS thread has others to run.
+    if has_deadline || task::this_task() != task::this_thread() {
         return None;
     }
     (0..YIELDS).find_map(|_| {
@@ -430,6 +431,22 @@ mod tests {
     #[test]
     fn a_limit_beyond_the_clock_is_no_deadline() {
         assert_eq!(deadline_after(Duration::MAX), None);
+    }
+
+    /// An OS thread runs others a few times before it queues, until it has what it wants; not with a deadline.
+    #[test]
+    fn an_os_thread_lets_others_run() {
+        let looks = |until: u32, has_deadline| {
+            let mut looks = 0;
+            let found = let_others_run(has_deadline, &mut || {
+                looks += 1;
+                (looks == until).then_some(true)
+            });
+            (looks, found)
+        };
+        assert_eq!(looks(3, false), (3, Some(true)));
+        assert_eq!(looks(u32::MAX, false), (8, None));
+        assert_eq!(looks(1, true), (0, None));
     }
 
     #[test]
