@@ -6,11 +6,12 @@ use super::{
     driver::{self, Action},
 };
 use crate::{
-    header::Spawn,
+    header::{Spawn, discard},
     runtime::{self, Shared},
 };
 use std::{
-    fmt, mem,
+    fmt,
+    mem::{self, ManuallyDrop},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -42,7 +43,7 @@ use std::{
 /// ```
 #[track_caller]
 pub fn after_func(time: Duration, f: impl Fn() + Send + Sync + 'static) -> AfterFunc {
-    let call = AfterFunc { runtime: runtime::here(), f: Arc::new(f), alarm: Mutex::new(Set::No) };
+    let call = AfterFunc { runtime: runtime::here(), f: ManuallyDrop::new(Arc::new(f)), alarm: Mutex::new(Set::No) };
     call.reset(time);
     call
 }
@@ -51,7 +52,8 @@ pub fn after_func(time: Duration, f: impl Fn() + Send + Sync + 'static) -> After
 #[must_use = "dropped, it takes the call back: `detach` it, or keep it"]
 pub struct AfterFunc {
     runtime: &'static Shared,
-    f: Arc<dyn Fn() + Send + Sync>,
+    /// Taken out by the drop.
+    f: ManuallyDrop<Arc<dyn Fn() + Send + Sync>>,
     alarm: Mutex<Set>,
 }
 
@@ -92,7 +94,7 @@ impl AfterFunc {
         let when = Instant::after(time);
         let mut alarm = self.alarm.lock().unwrap_or_else(PoisonError::into_inner);
         let in_time = alarm.take_back();
-        let (runtime, spawn, f) = (self.runtime, Spawn::here(), self.f.clone());
+        let (runtime, spawn, f) = (self.runtime, Spawn::here(), Arc::clone(&self.f));
         *alarm = match when.deadline() {
             None => Set::Never,
             Some(tick) => {
@@ -111,6 +113,10 @@ impl AfterFunc {
 impl Drop for AfterFunc {
     fn drop(&mut self) {
         self.stop();
+        // SAFETY: taken once, at the end of what holds it.
+        let share = unsafe { ManuallyDrop::take(&mut self.f) };
+        // The last one, perhaps, if the call was made already; and with it goes what `f` owns, whose drop may panic.
+        discard(|| drop(share));
     }
 }
 
