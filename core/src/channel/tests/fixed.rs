@@ -70,6 +70,8 @@ fn a_static_waits_in_selects_and_as_a_future() {
     static LEFT: StaticChannel<u32, 1> = StaticChannel::new();
     let (tx, heap) = bounded(1);
     let (left_tx, left) = (LEFT.sender(), LEFT.receiver());
+    // The thread's senders are not the last ones: an arm whose channel it closed would be ready, too, and might be chosen.
+    let (kept, left_kept) = (tx.clone(), left_tx.clone());
     let other = thread::spawn(move || {
         left_tx.send(1).unwrap();
         tx.send(2).unwrap();
@@ -81,6 +83,7 @@ fn a_static_waits_in_selects_and_as_a_future() {
         }
     });
     other.join().unwrap();
+    drop((kept, left_kept));
     got.sort_unstable();
     assert_eq!(got, [1, 2]);
 
