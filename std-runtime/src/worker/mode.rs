@@ -6,6 +6,9 @@
 //!     └──────────── WAKING ◀────────────┴────────────┘   by who brings work; by itself, when a socket's event comes: AWAKE
 //! ```
 //!
+//! A spin is ended by whoever brings work (SPINNING to AWAKE), so that the next one without work may spin at once: in a to and fro
+//! between two workers, each begins to look for work just when the other has been given some.
+//!
 //! * W3  Going to sleep: say so (DOZING), fence, look at every source of work once more, sleep. Bringing work: put it there,
 //!   fence, look at the mode. One of the two sees the other, so no work is left with a sleeping worker.
 //!
@@ -33,6 +36,17 @@ protocol_static! {
 }
 
 pub(super) struct Mode(AtomicU8);
+
+/// What a bringer of work has found, and changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Roused {
+    /// It runs: it will look.
+    Nobody,
+    /// It spins, and does not count as one of the spinners any more.
+    Spinner,
+    /// It sleeps: the caller has to wake its thread.
+    Sleeper,
+}
 
 impl Mode {
     const_unless_loom! {
@@ -63,26 +77,42 @@ impl Mode {
         self.0.load(Relaxed) == WAKING
     }
 
-    /// W3, behind the bringing of work: true if the caller has to wake the thread.
-    pub(super) fn rouse(&self) -> bool {
+    /// W3, behind the bringing of work.
+    pub(super) fn rouse(&self) -> Roused {
         fence(SeqCst);
         let mut mode = self.0.load(SeqCst);
-        while matches!(mode, ASLEEP | TIMED | DOZING) {
-            match self.0.compare_exchange(mode, WAKING, SeqCst, SeqCst) {
+        loop {
+            let (to, roused) = match mode {
+                ASLEEP | TIMED | DOZING => (WAKING, Roused::Sleeper),
+                SPINNING => (AWAKE, Roused::Spinner),
+                _ => return Roused::Nobody,
+            };
+            match self.0.compare_exchange(mode, to, SeqCst, SeqCst) {
                 Ok(_) => {
-                    WAKES.fetch_add(1, SeqCst);
-                    return true;
+                    if roused == Roused::Sleeper {
+                        WAKES.fetch_add(1, SeqCst);
+                    }
+                    return roused;
                 }
                 Err(now) => mode = now,
             }
         }
-        false
     }
 
     // ---- on the worker's thread -----------------------------------------------------------------------------------
 
     pub(super) fn spin(&self) {
         self.0.store(SPINNING, SeqCst);
+    }
+
+    /// Whether nobody has brought work since [`spin`](Self::spin). Relaxed: the worker asks again.
+    pub(super) fn spins(&self) -> bool {
+        self.0.load(Relaxed) == SPINNING
+    }
+
+    /// True if nobody has ended the spin before.
+    pub(super) fn end_spin(&self) -> bool {
+        self.0.swap(AWAKE, SeqCst) == SPINNING
     }
 
     /// By a swap, which comes after what a waker wrote. So would a store, as nothing comes between a waker's exchange and what

@@ -3,7 +3,7 @@
 //! * W6  `in_poller` is set before the worker says that it dozes, and read after somebody has ended that. So he knows how it
 //!   sleeps; or it sleeps a second time already, and is woken in vain.
 
-use super::Worker;
+use super::{Worker, mode::Roused};
 use greenlight_core::park::thread::now;
 use std::{
     sync::{PoisonError, atomic::Ordering::*},
@@ -32,7 +32,7 @@ impl Worker {
             let found = loop {
                 if (0..32).any(|_| {
                     std::hint::spin_loop();
-                    self.has_work(false)
+                    !self.mode.spins() || self.has_work(false)
                 }) {
                     break true;
                 }
@@ -43,8 +43,9 @@ impl Worker {
                     break false;
                 }
             };
-            self.mode.awake();
-            self.shared.stop_spinning();
+            if self.mode.end_spin() {
+                self.shared.stop_spinning();
+            }
             if found {
                 return true;
             }
@@ -127,14 +128,21 @@ impl Worker {
 
     /// Wakes the worker's thread if it sleeps (W3: after the work was put there).
     pub(crate) fn rouse(&self) {
-        if self.mode.rouse() {
-            if let Some(host) = self.host.get() {
-                host.wake();
-            } else if self.in_poller.load(Relaxed) {
-                self.poller.ring(); // W6
-            } else if let Some(thread) = &*self.thread.lock().unwrap_or_else(PoisonError::into_inner) {
-                thread.unpark();
-            }
+        match self.mode.rouse() {
+            Roused::Nobody => {}
+            Roused::Spinner => self.shared.stop_spinning(),
+            Roused::Sleeper => self.wake_thread(),
+        }
+    }
+
+    #[cold]
+    fn wake_thread(&self) {
+        if let Some(host) = self.host.get() {
+            host.wake();
+        } else if self.in_poller.load(Relaxed) {
+            self.poller.ring(); // W6
+        } else if let Some(thread) = &*self.thread.lock().unwrap_or_else(PoisonError::into_inner) {
+            thread.unpark();
         }
     }
 }

@@ -78,7 +78,25 @@ fn mode_is_roused_once() {
             thread::spawn(move || place.mode.rouse())
         };
         let mine = place.mode.rouse();
-        assert!(mine ^ other.join().unwrap());
+        let roused = [mine, other.join().unwrap()];
+        assert!(roused.contains(&Roused::Sleeper) && roused.contains(&Roused::Nobody));
         assert!(place.mode.is_waking() && !place.mode.is_asleep());
+    });
+}
+
+/// A spin is ended once: by the worker itself, or by one of two who bring work. Fails if `rouse` or `end_spin` stores instead of
+/// comparing, or swapping.
+#[test]
+fn mode_ends_a_spin_once() {
+    loom::model(|| {
+        let place = place();
+        place.mode.spin();
+        let others = [0; 2].map(|_| {
+            let place = place.clone();
+            thread::spawn(move || place.mode.rouse())
+        });
+        let mine = place.mode.end_spin();
+        let ends = others.map(|other| other.join().unwrap() == Roused::Spinner);
+        assert_eq!(usize::from(mine) + ends.iter().filter(|ended| **ended).count(), 1);
     });
 }
