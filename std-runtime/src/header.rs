@@ -7,12 +7,14 @@
 //!   │       │                                               │ then result)  │        │
 //!   └───────┴───────────────────────────────────────────────┴───────────────┴────────┘
 //!
-//!            spawn            resume              park
-//!   FREE ───────────▶ READY ───────────▶ RUNNING ───────▶ PARKED
-//!    ▲                  ▲                 │  │              │ wake: sets NOTIFIED; the waker queues the task,
-//!    │                  └───── yield ─────┘  │              │       and RUNNING takes the bit away again
-//!    └──────── the last holder lets go ◀─────┘ end          ▼
-//!                                                         (queued) ── resume ──▶ RUNNING
+//!            spawn             park: its stack was left, and no wake-up came before
+//!   FREE ───────────▶ READY ────────────────────────────────────────────────────────▶ PARKED
+//!    ▲                 │  ▲                                                             │
+//!    │        end: the │  └───────────────── wake: the waker queues it ─────────────────┘
+//!    └── last holder ◀─┘
+//!
+//!   READY is a task that runs or is queued; a wake-up that comes meanwhile sets NOTIFIED, so that its next park ends at once.
+//!   So a task that yields, and one that starts, changes no state.
 //! ```
 //!
 //! * K1  A slot of the pool holds a `Task` for ever, free or not. `state` is only ever changed atomically, so a stale waker
@@ -22,8 +24,9 @@
 //!   and nobody changes, by the handle; the report of a deadlock reads all, when nobody runs.
 //! * K3  Two hold a slot: the task itself, until another stack runs after its end, and its handle; and for a moment the monitor, if
 //!   there is still one of them. The last one to let go gives the slot back. No user code runs then: the closure is gone, the result taken or dropped.
-//! * K4  `wake` always writes, and `resume` always reads and writes: of a wake and the resume that follows it, the task sees
-//!   what the waker did.
+//! * K4  `wake` always writes. Who takes a task out of PARKED hands it over by a queue, which brings what he did before; whoever
+//!   comes later leaves NOTIFIED, and the task does not park before it has taken that. So each look that a wake-up brings
+//!   about sees what the waker did.
 //! * K5  `joiner` is the handle's while `WAITED` is clear. While it is set, it is a waker, and goes to whoever changes `fate`
 //!   first: the task, by setting `ENDED`, or the handle, by clearing `WAITED`.
 //! * K6  A request to cancel names the id, which no two tasks have in common. So it may come at any time, by anybody who once
@@ -85,14 +88,14 @@ pub(crate) struct TaskRef(NonNull<Task>);
 /// In this order, so that what every switch and every spawn touches lies in one cache line.
 #[repr(C, align(64))]
 pub(crate) struct Task {
-    /// | operation | order             | pairs with     | so that                                                   |
-    /// |-----------|-------------------|----------------|-----------------------------------------------------------|
-    /// | `wake`    | AcqRel            | resume, park   | K4; and the waker that takes PARKED away sees `worker`    |
-    /// | resume,   | Acquire           | `wake`         | K4                                                        |
-    /// | notified  |                   |                |                                                           |
-    /// | park      | Release / Relaxed | `wake`         | the waker sees the task's registers and fields            |
-    /// | ready     | swap, Relaxed     | nothing        | it passes on what wakers left, to the resume that follows |
-    /// | spawn     | Release           | `wake`, queue  | as for park (the queue's own lock is what matters)        |
+    /// | operation    | order   | pairs with   | so that                                                                 |
+    /// |--------------|---------|--------------|-------------------------------------------------------------------------|
+    /// | leave a      | Release | `take_noti-  | K4                                                                      |
+    /// | notification |         | fication`    |                                                                         |
+    /// | take it      | Acquire | leave it     | K4. By a swap: it misses none                                           |
+    /// | park         | Release | end the park | the waker sees the task's registers and fields, `worker` among them     |
+    /// | end the park | Acquire | park         | the same. What the waker did before goes through the queue              |
+    /// | spawn        | Release | nothing      | the queue's own lock is what matters; a stale waker reads no more        |
     state: AtomicU8,
     /// Who still holds the slot (K3).
     ///

@@ -50,7 +50,8 @@ fn wait_somehow(
     is_cancelled: impl Fn(TaskRef) -> bool,
     poll: &mut PollFn<'_>,
 ) -> Result<(), Stopped> {
-    let done = match worker::current().zip(worker::current_task()) {
+    let here = worker::current().and_then(|worker| worker.watched.task().map(|task| (worker, task)));
+    let done = match here {
         // While the OS thread unwinds, its panic count says so to everybody on it: another task on this thread would
         // believe that it unwinds. So the whole worker waits. It may wait for a task of its own, for ever: a `Drop` that
         // runs during a panic should not wait for other tasks. And it is no place to unwind from.

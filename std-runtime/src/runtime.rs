@@ -153,6 +153,11 @@ impl Shared {
         allowed
     }
 
+    /// Whether anybody ever may.
+    pub(crate) fn may_spin(&self) -> bool {
+        self.spinners > 0
+    }
+
     pub(crate) fn stop_spinning(&self) {
         self.spinning.fetch_sub(1, Relaxed);
     }

@@ -9,9 +9,10 @@
 //!                    └ futures tasks without a stack, here or with another worker: a carrier polls them
 //! ```
 //!
-//! A task that parks picks the next one and switches straight to it. What must happen after a stack was left (it may now
+//! A task that parks picks the next one and switches straight to it; with nothing to pick, it spins a little where it is, and may be
+//! woken there. What must happen after a stack was left (it may now
 //! be resumed, or freed) is noted in `after`, and done by whoever runs next on this worker. With nothing to pick, the
-//! worker goes back to its own stack (`base`), spins a little, and sleeps.
+//! worker goes back to its own stack (`base`) and sleeps.
 //!
 //! * W1  Fields in the `Local` part are touched by this worker's thread alone, and no borrow of them lives across a switch.
 //! * W2  Bound tasks are resumed by their own worker only, so a task sees one OS thread all its life. A roaming one may wake up on
@@ -33,7 +34,7 @@ mod watched;
 pub(crate) use mode::WAKES;
 pub(crate) use sockets::take_turns;
 
-use self::{carriers::Futures, hosted::Host, mode::Mode, timers::Timers, watched::Watched};
+use self::{carriers::Futures, hosted::Host, mode::Mode, sleep::Spin, timers::Timers, watched::Watched};
 use crate::{
     arch,
     header::{Inbox, TaskList, TaskRef},
@@ -59,18 +60,16 @@ const NEXT_IN_A_ROW: u32 = 16;
 /// Every so many picks the inbox, the timers, the free tasks and the sockets get a look, however much is ready.
 const LOOK_AROUND: u32 = 64;
 
+/// Three groups, each in cache lines of its own: what others write to bring work, and a spinning worker reads all the while; what
+/// thieves and bringers share rarely; and what the worker writes at each switch, which would else take the lines from the others.
+#[repr(C)]
 pub(crate) struct Worker {
-    pub(crate) index: usize,
-    pub(crate) shared: &'static Shared,
     inbox: Inbox,
-    free: SpinMutex<Free>,
+    mode: Mode,
     /// The length of `free`, for those who only wonder. SeqCst: part of W3.
     free_len: AtomicUsize,
-    /// Not a spinning lock: the queue may grow under it.
-    futures: Mutex<Futures>,
     /// The length of `futures`, as `free_len`.
     futures_len: AtomicUsize,
-    mode: Mode,
     /// Whether it sleeps in its poller, if it sleeps: W6, in `worker/sleep.rs`.
     ///
     /// | operation | order   | pairs with                                   | so that                                 |
@@ -78,19 +77,30 @@ pub(crate) struct Worker {
     /// | store     | Relaxed | the change of `mode` to DOZING, behind it    | who has ended that sleep reads this one,|
     /// | load      | Relaxed | the change of `mode` to WAKING, before it    | or a later one's                        |
     in_poller: AtomicBool,
+    shared_rarely: [Line; 0],
+    pub(crate) index: usize,
+    pub(crate) shared: &'static Shared,
+    free: SpinMutex<Free>,
+    /// Not a spinning lock: the queue may grow under it.
+    futures: Mutex<Futures>,
     /// Of the sockets that wait for their events here.
     pub(crate) poller: Poller,
-    /// Tasks placed here that have not ended. A hint for placement (Relaxed), exact for this worker's own use.
-    live: AtomicUsize,
     /// Whether the thread has ended, so that it sleeps for good (SeqCst: deadlock detection counts threads).
     pub(crate) ended: AtomicBool,
     /// None before it runs. A spare worker has one after the other.
     thread: Mutex<Option<Thread>>,
-    pub(crate) watched: Watched,
     /// Set before its first task, if it has no thread.
     host: OnceLock<Host>,
+    its_own: [Line; 0],
+    pub(crate) watched: Watched,
+    /// Tasks placed here that have not ended. A hint for placement (Relaxed), exact for this worker's own use.
+    live: AtomicUsize,
     local: Local,
 }
+
+/// Where something begins in a new pair of cache lines: the hardware fetches them in pairs.
+#[repr(align(128))]
+struct Line;
 
 /// Tasks that another worker may take.
 struct Free {
@@ -147,6 +157,8 @@ struct Local {
     /// Carriers that do.
     parked_carriers: Cell<usize>,
     closing: Cell<bool>,
+    /// The task that went to sleep last has spun before.
+    has_spun: Cell<bool>,
     /// A spare worker that has slept for long enough: W4.
     retires: Cell<bool>,
     timers: Timers,
@@ -187,21 +199,23 @@ pub(crate) fn current_task() -> Option<TaskRef> {
 impl Worker {
     pub(crate) fn new(index: usize, shared: &'static Shared) -> Self {
         Self {
+            inbox: Inbox::new(),
+            mode: Mode::new(),
+            free_len: AtomicUsize::new(0),
+            futures_len: AtomicUsize::new(0),
+            in_poller: AtomicBool::new(false),
+            shared_rarely: [],
             index,
             shared,
-            inbox: Inbox::new(),
             free: SpinMutex::new(Free::new()),
-            free_len: AtomicUsize::new(0),
             futures: Mutex::new(Futures::new()),
-            futures_len: AtomicUsize::new(0),
-            mode: Mode::new(),
-            in_poller: AtomicBool::new(false),
             poller: Poller::new(),
-            live: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
             thread: Mutex::new(None),
-            watched: Watched::new(true),
             host: OnceLock::new(),
+            its_own: [],
+            watched: Watched::new(true),
+            live: AtomicUsize::new(0),
             local: Local {
                 base: Cell::new(std::ptr::null_mut()),
                 base_bounds: Cell::new((std::ptr::null(), 0)),
@@ -215,6 +229,7 @@ impl Worker {
                 busy_carriers: Cell::new(0),
                 parked_carriers: Cell::new(0),
                 closing: Cell::new(false),
+                has_spun: Cell::new(false),
                 retires: Cell::new(false),
                 timers: Timers::new(),
             },
@@ -468,19 +483,14 @@ impl Worker {
             After::Park(task) => {
                 let roams = task.roams(); // asked while it is ours
                 if !task.park() {
-                    task.make_ready();
                     self.take_back(task);
                 } else if roams {
                     self.live.fetch_sub(1, Relaxed);
                 }
             }
-            After::Yield(task) => {
-                task.make_ready();
-                self.take_back(task);
-            }
+            After::Yield(task) => self.take_back(task),
             After::Rest(task) => {
                 self.live.fetch_sub(1, Relaxed);
-                task.make_ready();
                 self.local.idle_carriers.borrow_mut().push(task);
             }
             After::End(task) => {
@@ -513,7 +523,22 @@ impl Worker {
             self.local.busy_carriers.set(self.local.busy_carriers.get() - 1);
             self.local.parked_carriers.set(self.local.parked_carriers.get() + 1);
         }
-        self.leave(Some(task), After::Park(task), self.pick());
+        let next = match self.pick() {
+            // A hosted worker's thread is not its own to spin with.
+            None if !carries && !self.is_hosted() => match self.spin(|| task.is_notified()) {
+                Spin::Over => {
+                    task.take_notification();
+                    return;
+                }
+                Spin::Work => self.pick(),
+                Spin::Nothing => {
+                    self.local.has_spun.set(true);
+                    None
+                }
+            },
+            next => next,
+        };
+        self.leave(Some(task), After::Park(task), next);
         if carries {
             // Bound, so this is its worker still.
             self.local.busy_carriers.set(self.local.busy_carriers.get() + 1);

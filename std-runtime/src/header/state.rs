@@ -6,42 +6,52 @@ use crate::{runtime::Shared, sync::atomic::Ordering::*, worker::Worker};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
 pub(super) const FREE: u8 = 0;
+/// It runs, or is queued to run.
 pub(super) const READY: u8 = 1;
-pub(super) const RUNNING: u8 = 2;
-pub(super) const PARKED: u8 = 3;
+pub(super) const PARKED: u8 = 2;
 pub(super) const NOTIFIED: u8 = 4;
 
 impl TaskRef {
-    /// Takes the task out of its rest: it runs now, on the calling worker, where it stays from the first time on, unless it
-    /// roams.
+    /// It runs now, on the calling worker, where it stays from the first time on, unless it roams.
     pub(crate) fn resume(self, worker: &'static Worker) {
         let task = self.get();
         let is_its_own = |home: &Worker| std::ptr::eq(home, worker);
         debug_assert!(task.roams.get() || task.worker.get().is_none_or(is_its_own), "a started task is bound");
+        debug_assert_eq!(task.state.load(Relaxed) & !NOTIFIED, READY);
         task.worker.set(Some(worker));
-        let before = task.state.swap(RUNNING, Acquire);
-        debug_assert!(matches!(before & !NOTIFIED, READY | PARKED));
     }
 
-    /// Whether a wake-up came since it last ran; taken away, so that its next park is a real one.
+    /// Whether a wake-up came since the last one that was taken. By the task itself, or its worker, while it is ready.
+    pub(crate) fn is_notified(self) -> bool {
+        self.get().state.load(Relaxed) == READY | NOTIFIED
+    }
+
+    /// As [`is_notified`](Self::is_notified); the wake-up is taken away, so that the next park is a real one.
     pub(crate) fn take_notification(self) -> bool {
-        let state = &self.get().state;
-        state.load(Relaxed) == RUNNING | NOTIFIED && state.swap(RUNNING, Acquire) == RUNNING | NOTIFIED
+        self.is_notified() && self.get().state.swap(READY, Acquire) == READY | NOTIFIED
     }
 
-    /// Its stack was left: it sleeps. False if a wake-up came first: then it is the caller's to queue.
+    /// Its stack was left: it sleeps. False if a wake-up came first: then it is ready still, and the caller's to queue.
     pub(crate) fn park(self) -> bool {
-        self.get().state.compare_exchange(RUNNING, PARKED, Release, Relaxed).is_ok()
+        let parked = self.get().state.compare_exchange(READY, PARKED, Release, Relaxed).is_ok();
+        if !parked {
+            self.take_notification();
+        }
+        parked
     }
 
-    /// Its stack was left, but it wants to go on: it is the caller's to queue.
-    pub(crate) fn make_ready(self) {
-        self.get().state.swap(READY, Relaxed);
-    }
-
-    /// Leaves a wake-up. True if the task was parked: then it is the caller's to queue.
+    /// Leaves a wake-up, or ends the park. True if it was parked: then it is ready, and the caller's to queue.
     pub(super) fn notify(self) -> bool {
-        self.get().state.fetch_or(NOTIFIED, AcqRel) == PARKED
+        let state = &self.get().state;
+        // Most often it is parked.
+        let mut before = PARKED;
+        loop {
+            let (after, order) = if before == PARKED { (READY, Acquire) } else { (before | NOTIFIED, Release) };
+            match state.compare_exchange(before, after, order, Relaxed) {
+                Ok(_) => return before == PARKED,
+                Err(now) => before = now,
+            }
+        }
     }
 
     /// Leaves a wake-up. If the task was parked, it is queued: with the worker that it is bound to, or anywhere if it roams.

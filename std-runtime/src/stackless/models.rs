@@ -127,8 +127,6 @@ fn future_is_cancelled_inside_a_poll() {
                     while worker::models::woken(worker).is_none() {
                         thread::yield_now();
                     }
-                } else {
-                    carrier.make_ready();
                 }
                 carrier.resume(worker);
             }

@@ -44,8 +44,6 @@ impl World {
                 let mut queue = self.inbox.take();
                 assert!(queue.pop() == Some(self.task));
                 assert_eq!(queue.len(), 0, "queued twice");
-            } else {
-                self.task.make_ready();
             }
             self.task.resume(worker);
         }
@@ -74,14 +72,14 @@ fn model(wakers: usize) {
     });
 }
 
-/// A wake-up is never lost, however it meets a park: the task would wait for ever. Fails if `notify` is less than AcqRel, or
-/// `resume` is Relaxed, or the taking of a notification is; and if `park` is Relaxed, since the waker looks for the worker.
+/// A wake-up is never lost, however it meets a park: the task would wait for ever. Fails if either half of `notify` is Relaxed, or
+/// the taking of a notification is; and if `park` is Relaxed, since the waker looks for the worker.
 #[test]
 fn state_loses_no_wake_up() {
     model(1);
 }
 
-/// Two wakers: the task is queued once, and sees what both did. Fails as above, and if `make_ready` stores instead of swapping.
+/// Two wakers: the task is queued once, and sees what both did. Fails as above, and if `take_notification` stores instead of swapping.
 #[test]
 fn state_queues_a_task_once() {
     model(2);
