@@ -208,6 +208,10 @@ impl<T> Ring<T> {
         {
             return Ok(head);
         }
+        // The usual no, as below.
+        if self.head.load(Acquire) == head && self.tail.load(SeqCst) == head {
+            return Err(TryRecvError::Empty);
+        }
         match self.claim_to_empty_slowly() {
             NOT_NOW => Err(TryRecvError::Empty),
             NEVER => Err(TryRecvError::Disconnected),
