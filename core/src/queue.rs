@@ -197,11 +197,11 @@ impl<P> WaitQueue<P> {
         loop {
             let waiter = self.first?;
             // SAFETY: linked, so alive by Q2; the lock is held, so its owner cannot have removed it meanwhile.
-            let turn = unsafe {
+            let claimed = unsafe {
                 self.unlink(waiter);
-                waiter.as_ref().turn.get().as_ref()
+                waiter.as_ref().turn.get().as_ref().claim()
             };
-            if turn.claim() {
+            if claimed {
                 return Some(Claimed { waiter, _queue: PhantomData });
             }
         }
@@ -212,15 +212,15 @@ impl<P> WaitQueue<P> {
         let mut next = self.first;
         while let Some(waiter) = next {
             // SAFETY: linked, so alive by Q2; the lock is held, so its owner cannot have removed it meanwhile.
-            let turn = unsafe {
+            let claimed = unsafe {
                 next = waiter.as_ref().links.with(|l| (*l).next);
                 if !wanted(&waiter.as_ref().payload) {
                     continue;
                 }
                 self.unlink(waiter);
-                waiter.as_ref().turn.get().as_ref()
+                waiter.as_ref().turn.get().as_ref().claim()
             };
-            if turn.claim() {
+            if claimed {
                 return Some(Claimed { waiter, _queue: PhantomData });
             }
         }
@@ -318,15 +318,18 @@ pub struct Wakers {
 impl Wakers {
     const ROOM: usize = 16;
 
+    #[inline]
     pub(crate) fn new() -> Self {
         Self { wakers: [const { MaybeUninit::uninit() }; Self::ROOM], len: 0 }
     }
 
+    #[inline]
     pub(crate) fn is_full(&self) -> bool {
         self.len == Self::ROOM
     }
 
     /// Room is the caller's business: see [`is_full`](Self::is_full).
+    #[inline]
     pub(crate) fn push(&mut self, waker: Option<Waker>) {
         if let Some(waker) = waker {
             self.wakers[self.len].write(waker);
@@ -335,6 +338,7 @@ impl Wakers {
     }
 
     /// Calls them all, in the order they came.
+    #[inline]
     pub(crate) fn wake(self) {}
 }
 

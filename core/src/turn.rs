@@ -9,6 +9,9 @@
 //! A waiter owns one `Turn`, however many queues it stands in; each of its nodes points to it and says which arm it is.
 //! The peer that finds a node claims the turn, does its part of the operation (moves the value), and finishes it.
 //!
+//! A turn with one node only is claimed by a plain store: whoever finds the node linked holds the lock of the only queue in which
+//! anybody could.
+//!
 //! * U1  Before the first node is in a queue, the turn belongs to its waiter.
 //! * U2  From then on it leaves WAITING once: by the peer whose `claim` succeeds. That peer owns `waker`, and the slot of
 //!   the node it came by, until it stores DONE. It holds that node's queue lock all the while, unless it made a promise
@@ -43,11 +46,20 @@ pub struct Turn {
     /// `channel_dropped_receive_meets_a_select_that_sends`.
     state: AtomicUsize,
     waker: UnsafeCell<Option<Waker>>,
+    /// Whether it has several nodes, each in a queue with a lock of its own.
+    in_several: bool,
 }
 
 impl Turn {
+    /// Of a waiter with one node.
+    #[inline]
     pub(crate) fn new() -> Self {
-        Self { state: AtomicUsize::new(WAITING), waker: UnsafeCell::new(None) }
+        Self { state: AtomicUsize::new(WAITING), waker: UnsafeCell::new(None), in_several: false }
+    }
+
+    /// Of a waiter with any number of nodes.
+    pub(crate) fn of_several() -> Self {
+        Self { in_several: true, ..Self::new() }
     }
 
     /// Leaves the waker that `finish` will hand to the peer.
@@ -56,6 +68,7 @@ impl Turn {
     ///
     /// No node of this turn is in a queue, or the caller holds the lock of the only queue that has one and found it
     /// still linked there.
+    #[inline]
     pub(crate) unsafe fn arm(&self, waker: Waker) {
         // SAFETY: by U1, or because nobody can claim without the lock that the caller holds.
         self.waker.with_mut(|cell| unsafe { *cell = Some(waker) });
@@ -66,6 +79,7 @@ impl Turn {
     /// # Safety
     ///
     /// No node of this turn is in a queue.
+    #[inline]
     pub(crate) unsafe fn reset(&self) {
         self.state.store(WAITING, Relaxed);
     }
@@ -75,6 +89,7 @@ impl Turn {
     /// # Safety
     ///
     /// As for [`reset`](Self::reset).
+    #[inline]
     pub(crate) unsafe fn reset_claimed(&self, waker: Waker) {
         self.state.store(CLAIMED, Relaxed);
         // SAFETY: ours: no peer knows of it yet.
@@ -120,7 +135,17 @@ impl Turn {
     }
 
     /// Takes the right to end this sleep. One caller gets it.
-    pub(crate) fn claim(&self) -> bool {
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the lock of a queue in which it found a node of this turn, linked until now.
+    #[inline]
+    pub(crate) unsafe fn claim(&self) -> bool {
+        if !self.in_several {
+            debug_assert_eq!(self.state.load(Relaxed), WAITING, "linked, and claimed");
+            self.state.store(CLAIMED, Relaxed);
+            return true;
+        }
         self.state.compare_exchange(WAITING, CLAIMED, Relaxed, Relaxed).is_ok()
     }
 
@@ -130,6 +155,7 @@ impl Turn {
     ///
     /// The caller's `claim` succeeded, it holds the queue lock it claimed under, and it does not touch the turn or its
     /// nodes again.
+    #[inline]
     pub(crate) unsafe fn finish(&self, arm: usize) -> Option<Waker> {
         // SAFETY: ours by U2.
         let waker = self.waker.with_mut(|cell| unsafe { (*cell).take() });
@@ -138,11 +164,13 @@ impl Turn {
     }
 
     /// Whether a peer has claimed this turn, and not finished yet.
+    #[inline]
     pub(crate) fn is_claimed(&self) -> bool {
         self.state.load(Acquire) == CLAIMED
     }
 
     /// The arm that ended the sleep, if one did.
+    #[inline]
     pub(crate) fn outcome(&self) -> Option<usize> {
         self.state.load(Acquire).checked_sub(DONE)
     }

@@ -165,8 +165,9 @@ unsafe impl<T, B: Buffer<T> + ?Sized> Arm for RecvArm<'_, T, B> {
         if lines.senders.peek().is_some_and(|sender| sender.kind == Kind::Offer) {
             return Meeting::Again; // its value has to be waited for, without locks
         }
-        match shared.meet_sender(lines, wakers) {
-            Met::Value(value) => {
+        match shared.meet_sender(lines) {
+            Met::Value(value, waker) => {
+                wakers.push(waker);
                 self.result = Some(Ok(value));
                 Meeting::Met
             }

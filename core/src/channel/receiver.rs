@@ -64,7 +64,6 @@ impl<T, H: Home<T>> Receiver<T, H> {
     }
 
     /// Not inlined, so that what is, stays small enough for it.
-    #[cold]
     #[inline(never)]
     fn recv_slowly(&self, site: &'static Location<'static>) -> Result<T, RecvError> {
         self.shared().recv_wait(None, site).map_err(|_| RecvError)

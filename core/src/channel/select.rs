@@ -207,7 +207,7 @@ fn choose(told: &mut Told<'_, '_>, limit: Limit, biased: bool, site: &'static Lo
         }
         told.pass_on();
         let ripe = told.arms.iter().filter_map(|arm| arm.arm.ripe_at()).min();
-        let turn = Turn::new();
+        let turn = Turn::of_several();
         match sleep(told.arms, &turn, biased, ripe.into_iter().chain(deadline).min(), site) {
             Sleep::Met(index) => return Some(index),
             Sleep::Over => {}

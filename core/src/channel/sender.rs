@@ -55,7 +55,6 @@ impl<T, H: Home<T>> Sender<T, H> {
     }
 
     /// Not inlined, so that what is, stays small enough for it.
-    #[cold]
     #[inline(never)]
     fn send_slowly(&self, value: T, site: &'static Location<'static>) -> Result<(), SendError<T>> {
         self.shared().send_wait(value, None, site).map_err(|error| SendError(error.into_inner()))

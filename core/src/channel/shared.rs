@@ -44,7 +44,8 @@ pub(super) struct Shared<T, B: ?Sized> {
 
 /// What a receiver finds in a rendezvous.
 pub(super) enum Met<T> {
-    Value(T),
+    /// With the waker to be called after the release.
+    Value(T, Option<Waker>),
     /// A select that sends, and has yet to make its value.
     Offer(Promised<Seat<T>>),
     Nobody,
@@ -120,15 +121,13 @@ impl<T, B: Buffer<T> + ?Sized> Shared<T, B> {
     }
 
     /// Sends where receivers seem to wait: straight into the hands of the first, if nothing stands before it.
-    #[cold]
+    #[inline(never)]
     fn send_past_receivers(&self, value: T) -> Result<(), TrySendError<T>> {
         if self.buffer.is_rendezvous() {
             let Some(mut held) = self.lines.lock_patiently() else { return self.buffer.push(value) };
-            let mut wakers = Wakers::new();
-            let sent = self.meet_receiver(&mut held, value, &mut wakers);
+            let met = self.meet_receiver(&mut held, value);
             self.release(held);
-            wakers.wake();
-            return sent;
+            return met.map(|waker| waker.into_iter().for_each(Waker::wake));
         }
         let Some(mut held) = self.lines.try_lock() else {
             self.buffer.push(value)?;
@@ -165,25 +164,20 @@ impl<T, B: Buffer<T> + ?Sized> Shared<T, B> {
         Some(first.promise())
     }
 
-    /// Hands `value` to the first waiting receiver of a rendezvous. The wakers are to be called after the release.
-    pub(super) fn meet_receiver(
-        &self,
-        lines: &mut Queues<T>,
-        value: T,
-        wakers: &mut Wakers,
-    ) -> Result<(), TrySendError<T>> {
+    /// Hands `value` to the first waiting receiver of a rendezvous. The waker is to be called after the release.
+    #[inline]
+    pub(super) fn meet_receiver(&self, lines: &mut Queues<T>, value: T) -> Result<Option<Waker>, TrySendError<T>> {
         if self.buffer.is_closed() {
             return Err(TrySendError::Disconnected(value));
         }
         let Some(receiver) = self.pop_serious(&mut lines.receivers) else { return Err(TrySendError::Full(value)) };
         // SAFETY: claimed by us, not finished.
         unsafe { receiver.payload().replace(Some(value)) };
-        wakers.push(receiver.finish());
-        Ok(())
+        Ok(receiver.finish())
     }
 
     /// Receives where the buffer is empty and senders seem to wait.
-    #[cold]
+    #[inline(never)]
     fn recv_past_senders(&self) -> Result<T, TryRecvError> {
         if !self.buffer.is_rendezvous() {
             self.settle();
@@ -192,11 +186,10 @@ impl<T, B: Buffer<T> + ?Sized> Shared<T, B> {
             return Ok(value);
         }
         let Some(mut held) = self.lines.lock_patiently() else { return self.buffer.pop() };
-        let mut wakers = Wakers::new();
-        match self.meet_sender(&mut held, &mut wakers) {
-            Met::Value(value) => {
+        match self.meet_sender(&mut held) {
+            Met::Value(value, waker) => {
                 self.release(held);
-                wakers.wake();
+                waker.into_iter().for_each(Waker::wake);
                 Ok(value)
             }
             Met::Nobody => {
@@ -210,8 +203,9 @@ impl<T, B: Buffer<T> + ?Sized> Shared<T, B> {
         }
     }
 
-    /// Takes what the first waiting sender of a rendezvous has. The wakers are to be called after the release.
-    pub(super) fn meet_sender(&self, lines: &mut Queues<T>, wakers: &mut Wakers) -> Met<T> {
+    /// Takes what the first waiting sender of a rendezvous has.
+    #[inline]
+    pub(super) fn meet_sender(&self, lines: &mut Queues<T>) -> Met<T> {
         let Some(sender) = self.pop_serious(&mut lines.senders) else { return Met::Nobody };
         if sender.payload().kind == Kind::Offer {
             return Met::Offer(sender);
@@ -219,8 +213,7 @@ impl<T, B: Buffer<T> + ?Sized> Shared<T, B> {
         // SAFETY: claimed by us, not finished.
         let value = unsafe { sender.payload().replace(None) };
         let Some(value) = value else { unreachable!("a waiting sender's seat is full (C3)") };
-        wakers.push(sender.finish());
-        Met::Value(value)
+        Met::Value(value, sender.finish())
     }
 
     /// Closes the channel and tells all who wait. False if it was closed.
@@ -245,7 +238,7 @@ impl<T, B: Buffer<T> + ?Sized> Shared<T, B> {
     }
 
     /// Visits the lines: does all that waiters wait for, or leaves it with who is there (C2).
-    #[cold]
+    #[inline(never)]
     pub(super) fn settle(&self) {
         if self.lines.flags() & DISCARD != 0 {
             self.drain();
@@ -272,7 +265,7 @@ impl<T, B: Buffer<T> + ?Sized> Shared<T, B> {
         }
     }
 
-    #[cold]
+    #[inline(never)]
     fn settle_and_release(&self, held: Held<'_, T>) {
         let mut visit = Some(held);
         while visit.is_some() {

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     park::{self, Stopped, Tick, Why},
-    queue::{Promised, WaitQueue, Waiter, Wakers},
+    queue::{Promised, WaitQueue, Waiter},
     sync::spin,
     turn::Turn,
 };
@@ -165,23 +165,26 @@ impl<'a, T, B: Buffer<T> + ?Sized> Wait<'a, T, B> {
                     return Poll::Pending;
                 }
             }
-            match shared.try_recv() {
-                Err(TryRecvError::Empty) => {}
-                result => {
-                    self.stage.set(Stage::Over);
-                    return Poll::Ready(result);
+            let is_rendezvous = shared.buffer.is_rendezvous();
+            // In a rendezvous all is under the lock; and what is not, the look after the enlisting finds.
+            if !is_rendezvous || self.stage.get() != Stage::New {
+                match shared.try_recv() {
+                    Err(TryRecvError::Empty) => {}
+                    result => {
+                        self.stage.set(Stage::Over);
+                        return Poll::Ready(result);
+                    }
                 }
             }
             let mine = waker.clone(); // foreign code, so before the lock
             let mut held = shared.lines.lock();
-            if shared.buffer.is_rendezvous() {
-                let mut wakers = Wakers::new();
-                match shared.meet_sender(&mut held, &mut wakers) {
+            if is_rendezvous {
+                match shared.meet_sender(&mut held) {
                     Met::Nobody => {}
-                    Met::Value(value) => {
+                    Met::Value(value, waker) => {
                         self.stage.set(Stage::Over);
                         shared.release(held);
-                        wakers.wake();
+                        waker.into_iter().for_each(Waker::wake);
                         return Poll::Ready(Ok(value));
                     }
                     Met::Offer(offer) => {
@@ -222,24 +225,29 @@ impl<'a, T, B: Buffer<T> + ?Sized> Wait<'a, T, B> {
                     return Poll::Pending;
                 }
             }
-            let value = match shared.try_send(value) {
-                Err(TrySendError::Full(value)) => value,
-                result => {
-                    self.stage.set(Stage::Over);
-                    return Poll::Ready(result.map_err(|error| SendError(error.into_inner())));
+            let is_rendezvous = shared.buffer.is_rendezvous();
+            // As in `poll_recv`.
+            let value = if is_rendezvous && self.stage.get() == Stage::New {
+                value
+            } else {
+                match shared.try_send(value) {
+                    Err(TrySendError::Full(value)) => value,
+                    result => {
+                        self.stage.set(Stage::Over);
+                        return Poll::Ready(result.map_err(|error| SendError(error.into_inner())));
+                    }
                 }
             };
             let mine = waker.clone(); // foreign code, so before the lock
             let mut held = shared.lines.lock();
-            let value = if shared.buffer.is_rendezvous() {
-                let mut wakers = Wakers::new();
-                match shared.meet_receiver(&mut held, value, &mut wakers) {
+            let value = if is_rendezvous {
+                match shared.meet_receiver(&mut held, value) {
                     Err(TrySendError::Full(value)) => value,
                     met => {
                         self.stage.set(Stage::Over);
                         shared.release(held);
-                        wakers.wake();
-                        return Poll::Ready(met.map_err(|error| SendError(error.into_inner())));
+                        let sent = met.map(|waker| waker.into_iter().for_each(Waker::wake));
+                        return Poll::Ready(sent.map_err(|error| SendError(error.into_inner())));
                     }
                 }
             } else {
@@ -351,7 +359,7 @@ impl<T, B: Buffer<T> + ?Sized> Drop for Wait<'_, T, B> {
 
 impl<T, B: Buffer<T> + ?Sized> Shared<T, B> {
     /// Waits for room. `Full` gives the value back when the time is up.
-    #[cold]
+    #[inline(never)]
     pub(super) fn send_wait(
         &self,
         value: T,
@@ -382,7 +390,7 @@ impl<T, B: Buffer<T> + ?Sized> Shared<T, B> {
     }
 
     /// Waits for a value. `Empty` when the time is up.
-    #[cold]
+    #[inline(never)]
     pub(super) fn recv_wait(
         &self,
         deadline: Option<Tick>,

@@ -219,6 +219,7 @@ pub fn wait(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<
 ///
 /// [`Stopped`]. The operation may have been finished at the last moment all the same: the caller withdraws its node and looks.
 /// A cancelled caller that finds it unfinished calls [`unwind`].
+#[inline]
 pub fn wait_or_stop(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), Stopped> {
     give_way();
     match hooks::cancel() {
