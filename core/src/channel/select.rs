@@ -286,7 +286,7 @@ fn sleep(
             _ => Poll::Ready(()),
         }
     });
-    armed.withdraw();
+    drop(armed);
     match stage.get() {
         Some(Entry::Met(index)) => Sleep::Met(index),
         _ if ended == Err(Stopped::Cancelled) => Sleep::Cancelled,
@@ -370,24 +370,22 @@ fn look(arms: &mut [Numbered<'_>], turn: &Turn, waker: &Waker) -> bool {
     }
 }
 
-/// The arms while they may be enlisted; takes them out also if the hook unwinds.
+/// The arms while they may be enlisted; takes them out when it is dropped, also if the hook unwinds.
 struct Enlisted<'a, 'b> {
     arms: &'a mut [Numbered<'b>],
     turn: &'a Turn,
 }
 
-impl Enlisted<'_, '_> {
-    fn withdraw(&mut self) {
-        for Numbered { arm, .. } in self.arms.iter_mut() {
-            arm.withdraw();
-        }
-        park::wait_while_claimed(self.turn); // by a peer that promised (U4)
-    }
-}
-
 impl Drop for Enlisted<'_, '_> {
     fn drop(&mut self) {
-        self.withdraw();
+        // Who ended the sleep by an arm took that one out before.
+        let ended_by = self.turn.outcome();
+        for Numbered { arm, index, .. } in self.arms.iter_mut() {
+            if ended_by != Some(*index) {
+                arm.withdraw();
+            }
+        }
+        park::wait_while_claimed(self.turn); // by a peer that promised (U4)
     }
 }
 
