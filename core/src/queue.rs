@@ -427,7 +427,7 @@ mod models {
     fn queue_one_waiter_two_peers() {
         loom::model(|| {
             let lines: Arc<[Line; 2]> = Arc::new([SpinMutex::new(WaitQueue::new()), SpinMutex::new(WaitQueue::new())]);
-            let turn = Turn::new();
+            let turn = Turn::of_several();
             let waiters = [0, 1].map(|arm| Waiter::new(&turn, arm, UnsafeCell::new(0)));
             let mut peers = None;
             loom::future::block_on(core::future::poll_fn(|cx| {
