@@ -45,6 +45,9 @@ pub(crate) struct Shared {
     /// At most `spinners` at a time. Relaxed: a hint.
     spinning: AtomicUsize,
     spinners: usize,
+    /// A shutdown is on its way: what is spawned is cancelled before it begins, or tasks that start tasks might always be one ahead.
+    /// Relaxed: who misses it is found by the shutdown's next look.
+    ending: AtomicBool,
     /// SeqCst, for the workers' sleep protocol.
     ended: AtomicBool,
     /// Those that have not ended: for reports, and the shutdown.
@@ -80,6 +83,7 @@ impl Shared {
             spinning: AtomicUsize::new(0),
             // On one CPU a worker that spins only keeps those from it that would bring it work.
             spinners: if cpus > 1 { count / 2 } else { 0 },
+            ending: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             futures: Mutex::default(),
             next: AtomicUsize::new(0),
@@ -139,6 +143,14 @@ impl Shared {
             worker.main();
         };
         thread::Builder::new().name(format!("{}-{}", self.name, worker.index)).spawn(main).map(drop)
+    }
+
+    pub(crate) fn set_ending(&self, ending: bool) {
+        self.ending.store(ending, Relaxed);
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Relaxed)
     }
 
     pub(crate) fn is_ended(&self) -> bool {
@@ -338,6 +350,9 @@ impl Shared {
         // SAFETY: the caller's promise.
         let outcome = unsafe { TaskRef::prepare(slot, self, spawn, f) };
         outcome.enter_scope();
+        if self.is_ending() {
+            outcome.task().cancel(outcome.id());
+        }
         match near {
             Some(here) if !outcome.task().roams() => here.place_near(outcome.task()),
             // The spawner's worker has not ended.

@@ -32,7 +32,8 @@ pub struct LeftTask {
 }
 
 impl ShutdownReport {
-    /// How many were asked to end, and did.
+    /// How many were asked to end, and did. Not counted: what was started only after all had been asked, and was cancelled before its
+    /// first step.
     pub fn ended(&self) -> usize {
         self.ended
     }
@@ -68,12 +69,15 @@ pub(crate) fn run(shared: &'static Shared, limit: Duration) -> ShutdownReport {
     let mut asked = HashSet::new();
     let mut nap = FIRST_NAP;
     let mut left = cancel_all(shared, &mut asked);
+    // After the first look, so that all who were there are asked and counted, also those who only wait for one who begins now.
+    shared.set_ending(true);
     while !left.is_empty() && !is_over() {
         sleep(nap);
         nap = LAST_NAP.min(nap * 2);
         left = cancel_all(shared, &mut asked);
     }
     shared.end();
+    shared.set_ending(false); // from now on only what is left, and the caller's task, can spawn
     let is_inside = worker::current().is_some_and(|here| std::ptr::eq(here.shared, shared));
     while left.is_empty() && !is_inside && !is_over() && shared.everybody().any(|worker| !worker.ended.load(SeqCst)) {
         sleep(FIRST_NAP);

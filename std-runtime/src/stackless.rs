@@ -148,6 +148,9 @@ where
     let run: Arc<dyn Run> = this.clone();
     home.register(this.about.id, Arc::downgrade(&run));
     home.place_future(run);
+    if home.is_ending() {
+        this.clone().cancel();
+    }
     this
 }
 

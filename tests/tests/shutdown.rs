@@ -4,9 +4,9 @@ use greenlight::{
     Runtime,
     channel::{bounded, never, oneshot},
     context::Context,
-    go, go_near, run, sleep,
+    go, go_async, go_near, run, sleep,
     task::{self, Builder, check_cancelled},
-    time::after_func,
+    time::{after_func, sleep_async},
     yield_now,
 };
 use std::{
@@ -115,6 +115,23 @@ fn tasks_that_start_tasks_end_all_the_same() {
         }
     }
     runtime.go(breed);
+    thread::sleep(Duration::from_millis(2));
+    assert!(runtime.shutdown(LONG).left().is_empty());
+}
+
+/// As above: each future starts the next one before it waits.
+#[test]
+fn futures_that_start_futures_end_all_the_same() {
+    let runtime = Runtime::builder().workers(2).build().unwrap();
+    fn breed() -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async {
+            loop {
+                go_async(breed());
+                sleep_async(Duration::from_micros(100)).await;
+            }
+        })
+    }
+    runtime.go_async(breed());
     thread::sleep(Duration::from_millis(2));
     assert!(runtime.shutdown(LONG).left().is_empty());
 }
