@@ -41,6 +41,7 @@
 //! * [`context`]: telling a tree of tasks that their work is not wanted any more, or until when it is.
 //! * [`blocking()`] runs what would block a worker on a thread of a pool; [`fs`], [`process`] and [`stdin`] are made of it.
 //! * [`net`]: TCP, UDP and Unix sockets with the names of `std::net`, and any other descriptor that can be polled.
+//! * [`signal`]: Ctrl-C and other signals, as values of a channel, or as the end of a context.
 //! * [`group`]: tasks that end together, calls that are made once for all who ask, pools, parallel loops.
 //! * A program in which everybody waits for everybody is told so, with a line for each green thread, and exit code 2.
 //!
@@ -137,6 +138,7 @@ pub mod net;
 
 pub mod fs;
 pub mod process;
+pub mod signal;
 pub mod stdin;
 
 pub mod group;

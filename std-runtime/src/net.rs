@@ -67,6 +67,7 @@
 //! come to its own worker, which sleeps in its poller when it has nothing else to do.
 
 mod accept;
+pub(crate) mod doorbell;
 mod futures;
 mod lookup;
 mod pollable;

@@ -73,7 +73,7 @@ pub(super) struct State {
 
 /// What a call sees before it tries.
 #[derive(Clone, Copy)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     tick: u64,
     /// It is in vain to try before the next event (N4).
     pub(super) drained: bool,
@@ -125,7 +125,6 @@ impl Direction {
     }
 
     /// Has `waker` woken when it is worth trying again. False if it is already.
-    #[cfg_attr(not(feature = "futures"), allow(dead_code))]
     pub(super) fn leave(&self, seen: Seen, waker: &Waker) -> bool {
         let mut mine = Some(waker.clone());
         let (left, old) = self.0.with(|state| {
@@ -178,6 +177,12 @@ impl Direction {
 
     pub(super) fn deadline(&self) -> Option<Tick> {
         self.0.with(|state| Some(state.deadline).filter(|tick| *tick != Tick::MAX))
+    }
+
+    /// Nobody is to be woken any more who has [left](Self::leave) a waker.
+    pub(super) fn forget(&self) {
+        let old = self.0.with(|state| state.polled.take());
+        drop(old); // foreign code, so without the lock
     }
 
     fn close(&self) {
