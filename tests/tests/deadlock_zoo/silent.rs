@@ -17,7 +17,7 @@ use greenlight::{
 use std::{
     future::{pending, poll_fn},
     panic::resume_unwind,
-    process::Command,
+    process::{Child, Command},
     sync::{Arc, mpsc},
     task::{Poll, Waker},
     thread,
@@ -137,11 +137,16 @@ pub const SILENT: &[Silent] = &[
         nap.arg("1.4");
         assert!(process::status(nap).unwrap().success())
     }),
-    ("a_signal", || assert_eq!(signals_from_a_child().recv(), Ok(Signal::USER_1))),
+    ("a_signal", || {
+        let (signals, mut child) = signals_from_a_child();
+        assert_eq!(signals.recv(), Ok(Signal::USER_1));
+        child.wait().unwrap();
+    }),
     ("a_signal_for_a_context", || {
         let (ctx, _cancel) = Context::background().with_signals(&[Signal::USER_1]).unwrap();
-        let _signals = signals_from_a_child();
+        let (_signals, mut child) = signals_from_a_child();
         ctx.wait();
+        child.wait().unwrap();
     }),
     ("standard_input", || assert_eq!(stdin::read_line().unwrap().as_deref().map(str::trim_end), Some("late"))),
     ("an_os_thread_that_sends", || {
@@ -402,11 +407,10 @@ fn a_std_channel() {
 }
 
 /// From a process: no thread of ours is awake meanwhile.
-fn signals_from_a_child() -> signal::Signals {
+fn signals_from_a_child() -> (signal::Signals, Child) {
     let signals = signal::notify(&[Signal::USER_1], 1).unwrap();
     let script = format!("sleep 1.4; kill -USR1 {}", std::process::id());
-    Command::new("sh").args(["-c", &script]).spawn().unwrap();
-    signals
+    (signals, Command::new("sh").args(["-c", &script]).spawn().unwrap())
 }
 
 fn a_future_that_wakes_itself() {
