@@ -122,6 +122,8 @@ mod deadlock;
 
 mod shutdown;
 
+mod stats;
+
 mod wait_group;
 
 pub mod channel;
@@ -159,6 +161,7 @@ pub use locals::TaskLocal;
 pub use runtime::{Builder, Runtime};
 pub use scope::{Scope, ScopeBuilder, ScopedJoinHandle, scope};
 pub use shutdown::{LeftTask, ShutdownReport};
+pub use stats::{Stats, stats};
 pub use wait_group::{DoneOnDrop, WaitGroup, WaitToken, WaitTokens};
 
 /// Makes `main` a green thread.
