@@ -46,7 +46,8 @@ macro_rules! async_stream {
     };
     (@ $type:ty) => {
         /// One task at a time should read by it, and one write: two that poll the same direction wake each other in turn.
-        /// Timeouts do not hold here, and a deadline is noticed by the next poll: see [`time::timeout`](crate::time::timeout).
+        /// A deadline holds here, as for each call. A timeout does not, since a poll does not know when its call began: see
+        /// [`time::timeout`](crate::time::timeout).
         impl AsyncRead for $type {
             fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
                 polled::poll(&self.io, Side::Read, cx, |mut io| io.read(buffer))
@@ -61,7 +62,7 @@ macro_rules! async_stream {
             }
         }
 
-        /// `poll_close` shuts the direction down.
+        /// `poll_close` shuts the direction down. As to deadlines and timeouts, see `AsyncRead`.
         impl AsyncWrite for $type {
             fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
                 polled::poll(&self.io, Side::Write, cx, |mut io| io.write(buffer))

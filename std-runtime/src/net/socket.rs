@@ -66,12 +66,12 @@ macro_rules! socket {
             }
         }
 
-        /// # Panics
-        ///
-        /// If the descriptor cannot be made non-blocking: it is none of a socket.
-        impl From<OwnedFd> for $name {
-            fn from(descriptor: OwnedFd) -> Self {
-                Self::from_std(descriptor.into()).expect("a socket can be made non-blocking")
+        /// As [`from_std`](Self::from_std). Not std's `From`: that a descriptor cannot be made non-blocking is the system's to say.
+        impl TryFrom<OwnedFd> for $name {
+            type Error = io::Error;
+
+            fn try_from(descriptor: OwnedFd) -> io::Result<Self> {
+                Self::from_std(descriptor.into())
             }
         }
 

@@ -29,6 +29,7 @@
 use super::{Closed, poller::Added};
 use crate::{
     header::discard,
+    time::driver::Alarm,
     worker::{self, Worker},
 };
 use greenlight_core::{
@@ -68,7 +69,13 @@ pub(super) struct State {
     drained: u64,
     suspect: bool,
     /// Of a reader or writer that is polled, and has no place of its own in the line: one for each direction.
-    polled: Option<Waker>,
+    polled: Option<Polled>,
+}
+
+/// Woken by an event, or at the deadline. Foreign code, so dropped without the lock.
+struct Polled {
+    waker: Waker,
+    _at_the_deadline: Alarm,
 }
 
 /// What a call sees before it tries.
@@ -124,15 +131,19 @@ impl Direction {
         self.0.waiting()
     }
 
-    /// Has `waker` woken when it is worth trying again. False if it is already.
+    /// Has `waker` woken when it is worth trying again, or the deadline passes. False if it is already.
     pub(super) fn leave(&self, seen: Seen, waker: &Waker) -> bool {
-        let mut mine = Some(waker.clone());
+        let mut alarm = Alarm::default();
+        if let Some(deadline) = seen.deadline {
+            alarm.set(deadline, waker);
+        }
+        let mut mine = Some(Polled { waker: waker.clone(), _at_the_deadline: alarm });
         let (left, old) = self.0.with(|state| {
             let left = state.tick == seen.tick;
             (left, if left { std::mem::replace(&mut state.polled, mine.take()) } else { None })
         });
         // Two tasks that poll one direction: the other tries again, and so on in turn. Nobody waits in vain.
-        old.into_iter().filter(|old| !old.will_wake(waker)).for_each(Waker::wake);
+        old.into_iter().filter(|old| !old.waker.will_wake(waker)).for_each(|old| old.waker.wake());
         left
     }
 
@@ -146,10 +157,10 @@ impl Direction {
 
     /// Sends all who wait back to try again, if `change` says so.
     fn retry(&self, change: impl FnOnce(&mut State) -> bool) {
-        struct Wake(Option<Waker>);
+        struct Wake(Option<Polled>);
         impl Drop for Wake {
             fn drop(&mut self) {
-                self.0.take().into_iter().for_each(Waker::wake);
+                self.0.take().into_iter().for_each(|polled| polled.waker.wake());
             }
         }
         // By `Drop`, so that it is woken though another's waker panics.
