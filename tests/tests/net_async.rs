@@ -261,3 +261,35 @@ fn a_timeout_is_not_for_futures() {
     std::io::Write::write_all(&mut server, b"!").unwrap();
     assert_eq!(block_on(AsyncReadExt::read(&mut client, &mut [0])).unwrap(), 1);
 }
+
+/// A read that brought less than it had room for is taken for the last until the next event. The end is one, also if it came with the
+/// bytes, or between the event and the read.
+#[test]
+fn a_polled_read_that_was_short_still_finds_what_follows() {
+    use futures_util::io::AsyncReadExt;
+    on_workers(|| {
+        for round in 0..100 {
+            let (mut client, mut server) = pair();
+            let reads = go_async(async move {
+                let mut all = 0;
+                loop {
+                    match AsyncReadExt::read(&mut client, &mut [0; 100]).await.unwrap() {
+                        0 => return all,
+                        n => all += n,
+                    }
+                }
+            });
+            for _ in 0..3 {
+                std::io::Write::write_all(&mut server, b"abc").unwrap();
+                if round % 2 == 0 {
+                    greenlight::yield_now();
+                }
+            }
+            if round % 3 == 0 {
+                sleep(Duration::from_micros(round * 3));
+            }
+            drop(server);
+            assert_eq!(reads.join().unwrap(), 9);
+        }
+    });
+}

@@ -113,13 +113,15 @@ impl Direction {
         }
     }
 
-    /// N4: a read that had seen this much brought less than it had room for.
-    pub(super) fn is_drained(&self, seen: Seen) {
-        self.0.with(|state| {
-            if !state.suspect {
-                state.drained = seen.tick;
-            }
-        });
+    /// N4: a read of a TCP stream that had seen this much brought `len` bytes, and had room for so many.
+    pub(super) fn has_read(&self, len: usize, room: usize, seen: Seen) {
+        if 0 < len && len < room {
+            self.0.with(|state| {
+                if !state.suspect {
+                    state.drained = seen.tick;
+                }
+            });
+        }
     }
 
     /// Blocks until it is worth trying again. False if `deadline` has passed first.

@@ -308,6 +308,15 @@ impl TcpStream {
         self.io.drain(buffer.len(), "read from a TCP stream", site, |mut io| io.read(buffer))
     }
 
+    #[cfg(feature = "futures")]
+    fn poll_read_some(
+        io: &Pollable<std_net::TcpStream>,
+        cx: &Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        polled::drain(io, buffer.len(), cx, |mut io| io.read(buffer))
+    }
+
     pub(super) fn clone_handle(&self) -> Self {
         Self { io: self.io.clone() }
     }
