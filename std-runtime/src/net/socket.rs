@@ -199,7 +199,7 @@ macro_rules! stream {
 
             /// Reads, as a future. Dropped, it has read nothing.
             pub fn read_async(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send {
-                self.io.read_with_async(|mut io| io.read(buffer))
+                self.read_some_async(buffer)
             }
 
             /// Writes, as a future. Dropped, it has written nothing.
