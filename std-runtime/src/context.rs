@@ -35,6 +35,7 @@
 mod after_func;
 mod children;
 mod node;
+mod signals;
 mod values;
 
 use crate::time::Instant;

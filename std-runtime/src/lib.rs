@@ -41,6 +41,7 @@
 //! * [`context`]: telling a tree of tasks that their work is not wanted any more, or until when it is.
 //! * [`blocking()`] runs what would block a worker on a thread of a pool; [`fs`], [`process`] and [`stdin`] are made of it.
 //! * [`net`]: TCP, UDP and Unix sockets with the names of `std::net`, and any other descriptor that can be polled.
+//! * [`signal`]: Ctrl-C and other signals, as values of a channel, or as the end of a context.
 //! * [`group`]: tasks that end together, calls that are made once for all who ask, pools, parallel loops.
 //! * A program in which everybody waits for everybody is told so, with a line for each green thread, and exit code 2.
 //!
@@ -121,6 +122,8 @@ mod deadlock;
 
 mod shutdown;
 
+mod stats;
+
 mod wait_group;
 
 pub mod channel;
@@ -137,6 +140,7 @@ pub mod net;
 
 pub mod fs;
 pub mod process;
+pub mod signal;
 pub mod stdin;
 
 pub mod group;
@@ -157,6 +161,7 @@ pub use locals::TaskLocal;
 pub use runtime::{Builder, Runtime};
 pub use scope::{Scope, ScopeBuilder, ScopedJoinHandle, scope};
 pub use shutdown::{LeftTask, ShutdownReport};
+pub use stats::{Stats, stats};
 pub use wait_group::{DoneOnDrop, WaitGroup, WaitToken, WaitTokens};
 
 /// Makes `main` a green thread.

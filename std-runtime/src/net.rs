@@ -40,6 +40,7 @@
 //!   too; and a new deadline holds for those who wait already.
 //! * **`close`** ends a socket while others use it: each call on it fails then, also those that wait, with an error of
 //!   [`Closed`] inside (its kind is `NotConnected`), and `incoming` ends.
+//! * **`TryFrom<OwnedFd>`**, where std has `From`: to take a descriptor over is a system call, which may fail.
 //! * **`set_nonblocking`** is not there: underneath, the sockets do not block. There are the futures, and
 //!   [`Pollable::try_read_with`].
 //! * **Names** are looked up on a thread of [`blocking`](fn@crate::blocking). [`ToSocketAddrs`] is a trait of our own, with std's
@@ -67,6 +68,7 @@
 //! come to its own worker, which sleeps in its poller when it has nothing else to do.
 
 mod accept;
+pub(crate) mod doorbell;
 mod futures;
 mod lookup;
 mod pollable;

@@ -270,6 +270,11 @@ impl Worker {
         self.mode.is_asleep()
     }
 
+    /// Asleep until a timer of one of its green threads is due, or somebody wakes it.
+    pub(crate) fn is_asleep_until_timer(&self) -> bool {
+        self.mode.is_asleep_until_timer()
+    }
+
     /// Whether the monitor need not look at it: its thread sleeps, or has ended, or is the host's.
     pub(crate) fn rests(&self) -> bool {
         self.mode.rests() || self.ended.load(SeqCst) || self.is_hosted()

@@ -1,7 +1,7 @@
 //! The HTTP server example, as clients meet it that write byte by byte, hang up in the middle, never stop talking, or come by the
 //! thousand. The clients are OS threads with std's sockets, so that nothing of greenlight checks itself.
 
-use greenlight_tests::programs::{Server, Tree, assert_usage, command, finish, run};
+use greenlight_tests::programs::{Server, Tree, assert_usage, command, finish, run, signal};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::Command;
@@ -402,6 +402,30 @@ fn stopping_answers_what_runs_and_ends_what_is_idle() {
         assert_eq!((answer.text(), answer.is_the_last()), ("done\n", true));
     }
     assert_eq!(server.wait(), Some(0));
+}
+
+#[test]
+fn a_service_manager_may_end_it() {
+    let server = server([]);
+    let mut client = Client::connect(server.address());
+    client.get("/");
+    signal("TERM", server.pid());
+    client.expect_end();
+    assert_eq!(server.wait(), Some(0));
+}
+
+#[test]
+fn a_second_ctrl_c_ends_it_at_once() {
+    let server = server(["--grace=1000", "--timeout=1000"]);
+    let mut client = Client::connect(server.address());
+    client.send("POST /echo HTTP/1.1\r\nHost: us\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+    assert_eq!(client.answer().status, 100, "it waits for the body");
+    server.interrupt();
+    while TcpStream::connect(server.address()).is_ok() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    server.interrupt();
+    assert_eq!(server.wait(), None, "by the signal");
 }
 
 #[test]

@@ -212,3 +212,89 @@ fn two_that_poll_one_direction() {
         writer.join().unwrap();
     });
 }
+
+fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (client, listener.accept().unwrap().0)
+}
+
+#[test]
+fn a_deadline_ends_a_polled_read_and_write() {
+    use futures_util::io::{AsyncReadExt, AsyncWriteExt};
+    let (mut client, _server) = pair();
+    client.set_deadline(Some(Instant::now() + 5 * MS));
+    let read = block_on(AsyncReadExt::read(&mut client, &mut [0]));
+    assert_eq!(read.unwrap_err().kind(), ErrorKind::TimedOut);
+    client.set_deadline(Some(Instant::now() + 5 * MS));
+    let write = block_on(client.write_all(&vec![0; 64 << 20])); // more than the system takes
+    assert_eq!(write.unwrap_err().kind(), ErrorKind::TimedOut);
+}
+
+/// A new deadline holds for a read that waits already, also if it comes before the old one, or there was none.
+#[test]
+fn a_polled_read_goes_by_the_newest_deadline() {
+    use futures_util::io::AsyncReadExt;
+    let hour = Duration::from_secs(3600);
+    for old in [None, Some(Instant::now() + hour)] {
+        let (client, _server) = pair();
+        client.set_read_deadline(old);
+        let mut reader = client.try_clone().unwrap();
+        let read = go_async(async move { AsyncReadExt::read(&mut reader, &mut [0]).await });
+        sleep(2 * MS);
+        client.set_read_deadline(Some(Instant::now() + hour));
+        sleep(2 * MS);
+        assert!(!read.is_finished());
+        client.set_read_deadline(Some(Instant::now() + MS));
+        assert_eq!(read.join().unwrap().unwrap_err().kind(), ErrorKind::TimedOut);
+    }
+}
+
+/// As is said where they are set: they are for blocking calls.
+#[test]
+fn a_timeout_is_not_for_futures() {
+    use futures_util::io::AsyncReadExt;
+    let (mut client, mut server) = pair();
+    client.set_read_timeout(Some(MS)).unwrap();
+    assert!(block_on(timeout(20 * MS, AsyncReadExt::read(&mut client, &mut [0]))).is_err(), "it still waits");
+    assert!(block_on(timeout(20 * MS, client.read_async(&mut [0]))).is_err());
+    std::io::Write::write_all(&mut server, b"!").unwrap();
+    assert_eq!(block_on(AsyncReadExt::read(&mut client, &mut [0])).unwrap(), 1);
+}
+
+/// A read that brought less than it had room for is taken for the last until the next event. The end is one, also if it came with the
+/// bytes, or between the event and the read.
+#[test]
+fn a_read_that_was_short_still_finds_what_follows() {
+    use futures_util::io::AsyncReadExt;
+    on_workers(|| {
+        for (round, polled) in (0..100).map(|round| (round, round % 5 < 3)) {
+            let (mut client, mut server) = pair();
+            let reads = go_async(async move {
+                let mut all = 0;
+                loop {
+                    let mut room = [0; 100];
+                    let read = match polled {
+                        true => AsyncReadExt::read(&mut client, &mut room).await,
+                        false => client.read_async(&mut room).await,
+                    };
+                    match read.unwrap() {
+                        0 => return all,
+                        n => all += n,
+                    }
+                }
+            });
+            for _ in 0..3 {
+                std::io::Write::write_all(&mut server, b"abc").unwrap();
+                if round % 2 == 0 {
+                    greenlight::yield_now();
+                }
+            }
+            if round % 3 == 0 {
+                sleep(Duration::from_micros(round * 3));
+            }
+            drop(server);
+            assert_eq!(reads.join().unwrap(), 9);
+        }
+    });
+}

@@ -1,13 +1,13 @@
 //! What goes wrong on networks: nothing leaks and nothing hangs.
 //!
-//! Each case is a process of its own, in which descriptors can be counted, and taken away. When all its tasks have ended, there
-//! are as many as before.
+//! Each case is a process of its own, in which descriptors can be counted, and taken away. When it is over, there are as many
+//! descriptors as before, no task is left, and no timer.
 
 use greenlight::{
-    Runtime, WaitGroup, go,
+    Runtime, WaitGroup, block_on, go,
     net::{Closed, TcpListener, TcpStream},
-    run, sleep,
-    time::Instant,
+    run, sleep, stats,
+    time::{Instant, timeout},
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
@@ -22,6 +22,8 @@ use std::{
 };
 
 const MS: Duration = Duration::from_millis(1);
+/// A limit that no case waits for: a timer that is left behind is there long enough to be counted.
+const HOUR: Duration = Duration::from_secs(3600);
 
 fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
@@ -274,6 +276,7 @@ fn half_open_peers() {
         let (server, _) = listener.accept().unwrap();
         let reader = {
             let mut server = server.try_clone().unwrap();
+            server.set_read_timeout(Some(HOUR)).unwrap();
             go(move || server.read(&mut [0; 8]))
         };
         all.go(move || {
@@ -283,7 +286,11 @@ fn half_open_peers() {
             (&server).write_all(b"still").unwrap();
             client.read_exact(&mut [0; 5]).unwrap();
             // A silent peer: only we can end it.
-            let waits = go(move || client.read(&mut [0]).map(|n| (n, client)));
+            let waits = go(move || {
+                client.set_read_deadline(Some(Instant::now() + HOUR));
+                let n = block_on(timeout(HOUR, client.read_async(&mut [0]))).expect("it does not wait so long")?;
+                io::Result::Ok((n, client))
+            });
             sleep(MS);
             server.close();
             let (n, _client) = waits.join().unwrap().unwrap();
@@ -341,14 +348,26 @@ fn descriptors_but_pollers() -> usize {
     names.filter(|name| !name.to_string_lossy().starts_with("anon_inode:")).count()
 }
 
-/// In a process of its own: a round leaves as many descriptors as it found.
+/// In a process of its own: what there was before two rounds is there after them.
 fn child(case: fn()) {
-    let before = descriptors_but_pollers();
+    let before = (descriptors_but_pollers(), tasks_and_timers());
     run(case);
     run(case);
-    let after = descriptors_but_pollers();
-    println!("descriptors: {before} before, {after} after");
+    // The last tasks are joined, and may be about to end.
+    let end = std::time::Instant::now() + Duration::from_secs(60);
+    let mut after = (descriptors_but_pollers(), tasks_and_timers());
+    while after != before && std::time::Instant::now() < end {
+        std::thread::sleep(MS);
+        after = (descriptors_but_pollers(), tasks_and_timers());
+    }
+    println!("before: {before:?}");
     assert_eq!(before, after);
+}
+
+/// Green threads, futures, alarms of the timer thread, and workers that do not sleep for good: at work, or until a timer.
+fn tasks_and_timers() -> [usize; 4] {
+    let now = stats();
+    [now.green_threads, now.futures, now.alarms, now.workers - now.asleep]
 }
 
 fn main() -> ExitCode {

@@ -269,3 +269,17 @@ fn names_are_looked_up_beside_the_workers() {
         assert_eq!(socket.send_to(b"", &[][..]).unwrap_err().kind(), ErrorKind::InvalidInput);
     });
 }
+
+#[test]
+fn descriptors_are_taken_over_or_refused() {
+    use std::os::{fd::OwnedFd, unix::fs::OpenOptionsExt};
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let mut ours = UnixStream::try_from(OwnedFd::from(ours)).unwrap();
+    (&theirs).write_all(b"x").unwrap();
+    assert_eq!(ours.read(&mut [0; 2]).unwrap(), 1);
+
+    // A descriptor that only names a file can neither be read nor be made non-blocking.
+    let name = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_PATH).open("/").unwrap();
+    let refused = UdpSocket::try_from(OwnedFd::from(name)).unwrap_err();
+    assert_eq!(refused.raw_os_error(), Some(libc::EBADF));
+}

@@ -5,7 +5,7 @@
 //!   accept ◀──────────── listen ──────▶ connection ─▶ request ─▶ routes ─▶ response ─┐
 //!     │    --max-connections            ▲ (connection.rs)  (request.rs)              │
 //!     │                                 └───────────── keep-alive ◀──────────────────┘
-//!   Ctrl-C: the listener is closed, idle connections end, running requests are answered, until --grace is over
+//!   Ctrl-C or SIGTERM: the listener is closed, idle connections end, running requests are answered, until --grace is over
 //! ```
 //!
 //! ```text
@@ -24,16 +24,16 @@
 //! Whoever is slow is cut off, by a deadline for each head, body and piece of an answer, not for each byte: one byte now and
 //! then buys no time. When descriptors run out, accepting is tried again a little later, and the others are served meanwhile.
 //!
-//! | exit code | means                                                               |
-//! |-----------|---------------------------------------------------------------------|
-//! | 0         | Ctrl-C, and everybody was answered                                  |
+//! | exit code | means                                                                |
+//! |-----------|----------------------------------------------------------------------|
+//! | 0         | Ctrl-C or SIGTERM, and everybody was answered                        |
 //! | 1         | it cannot listen; or some were cut off when the time of grace was up |
-//! | 2         | the arguments make no sense                                         |
-//! | 130       | a second Ctrl-C                                                     |
+//! | 2         | the arguments make no sense                                          |
+//!
+//! A second Ctrl-C, or SIGTERM, ends it at once.
 
 #[path = "../common"]
 mod common {
-    pub mod interrupt;
     pub mod program;
 }
 
@@ -42,10 +42,10 @@ mod request;
 mod response;
 mod routes;
 
-use common::interrupt::until_ctrl_c;
 use common::program::{complain, start};
 use greenlight::context::Context;
 use greenlight::net::{TcpListener, TcpStream};
+use greenlight::signal::Signal;
 use greenlight::{Runtime, Semaphore, WaitGroup, sleep};
 use lexopt::{Arg, ValueExt};
 use routes::Routes;
@@ -60,7 +60,7 @@ use std::time::Duration;
 const USAGE: &str = "\
 usage: http_server [OPTIONS]
 
-Serves HTTP/1.1 until Ctrl-C.
+Serves HTTP/1.1 until Ctrl-C or SIGTERM.
 
   --listen ADDRESS      IP address and port; port 0 is a free one (default: 127.0.0.1:8080)
   --root DIR            serve the files under DIR, too
@@ -68,7 +68,7 @@ Serves HTTP/1.1 until Ctrl-C.
   --max-body BYTES      refuse larger requests (default: 1048576)
   --timeout SECONDS     for a head, a body, a piece of an answer (default: 10)
   --idle SECONDS        for the next request to begin (default: 60)
-  --grace SECONDS       for running requests, after Ctrl-C (default: 10)
+  --grace SECONDS       for running requests, at the end (default: 10)
   --workers N           run on N OS threads (default: one per available CPU)
   --help                print this
 ";
@@ -159,19 +159,19 @@ struct Server {
 /// The whole job but for the arguments. Returns the exit code.
 fn run(options: Options) -> io::Result<u8> {
     raise_descriptor_limit();
-    let stop = until_ctrl_c()?;
     let workers = options.workers;
     let listener = StdListener::bind(options.listen)
         .and_then(|listener| Ok(rustix::net::listen(&listener, BACKLOG).map(|()| listener)?))
         .map_err(|error| io::Error::other(format!("{}: {error}", options.listen)))?;
-    let serve = move || serve(listener, options, stop);
+    let serve = move || serve(listener, options);
     match workers {
         Some(workers) => Runtime::builder().workers(workers).build()?.run(serve),
         None => greenlight::run(serve),
     }
 }
 
-fn serve(listener: StdListener, options: Options, stop: Context) -> io::Result<u8> {
+fn serve(listener: StdListener, options: Options) -> io::Result<u8> {
+    let (stop, _) = Context::background().with_signals(&[Signal::INTERRUPT, Signal::TERMINATE])?;
     let routes = Routes::new(options.root)?;
     let server: &'static Server = Box::leak(Box::new(Server {
         limits: options.limits,

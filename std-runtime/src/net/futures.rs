@@ -8,11 +8,11 @@ use crate::time::driver::Alarm;
 use greenlight_core::Waiting;
 use std::{
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
     io::{self, ErrorKind},
     net::SocketAddr,
     os::fd::AsFd,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll, ready},
 };
 
@@ -30,13 +30,22 @@ impl<'a> Wait<'a> {
         Self { waiting: io.side(side).waiting(), seen: None, alarm: Alarm::default(), side }
     }
 
-    /// The loop of every future. It fails, at the deadline, by trying again.
     pub(super) fn poll<T: AsFd, R>(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         io: &Pollable<T>,
-        mut attempt: impl FnMut(&T) -> io::Result<R>,
+        attempt: impl FnMut(&T) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
+        self.poll_seeing(cx, io, attempt).map_ok(|(done, _)| done)
+    }
+
+    /// The loop of every future. It fails, at the deadline, by trying again. Also what it saw before the attempt that did it.
+    fn poll_seeing<T: AsFd, R>(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        io: &Pollable<T>,
+        mut attempt: impl FnMut(&T) -> io::Result<R>,
+    ) -> Poll<io::Result<(R, Seen)>> {
         // SAFETY: `waiting` is pinned whenever we are: it is never moved out, there is no `Drop` and no `Unpin` of ours. The
         // other fields are `Unpin`.
         let (mut waiting, seen, alarm, side) = unsafe {
@@ -58,15 +67,29 @@ impl<'a> Wait<'a> {
             }
             *seen = None;
             let before = io.side(side).begin()?;
-            match attempt(io.get_ref()) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                done => return Poll::Ready(done),
+            if !before.drained {
+                match attempt(io.get_ref()) {
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                    done => return Poll::Ready(done.map(|done| (done, before))),
+                }
             }
             io.register()?;
             *seen = Some(before);
         }
     }
+}
+
+/// A read of a TCP stream into `room` bytes: it notes that nothing is left (N4). Dropped, it has called `attempt` in vain only.
+pub(super) async fn drain<T: AsFd>(
+    io: &Pollable<T>,
+    room: usize,
+    mut attempt: impl FnMut(&T) -> io::Result<usize>,
+) -> io::Result<usize> {
+    let mut wait = pin!(Wait::new(io, Side::Read));
+    let (len, seen) = poll_fn(|cx| wait.as_mut().poll_seeing(cx, io, &mut attempt)).await?;
+    io.side(Side::Read).has_read(len, room, seen);
+    Ok(len)
 }
 
 /// Future of [`Pollable::readable`], [`TcpStream::readable`] and their like. Polled again after it was ready, it waits again.

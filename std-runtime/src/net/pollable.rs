@@ -157,9 +157,7 @@ impl<T: AsFd> Pollable<T> {
         attempt: impl FnMut(&T) -> io::Result<usize>,
     ) -> io::Result<usize> {
         let (len, seen) = self.perform_every(None, Side::Read, what, site, attempt)?;
-        if 0 < len && len < room {
-            self.side(Side::Read).is_drained(seen);
-        }
+        self.side(Side::Read).has_read(len, room, seen);
         Ok(len)
     }
 

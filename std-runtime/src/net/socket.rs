@@ -66,12 +66,12 @@ macro_rules! socket {
             }
         }
 
-        /// # Panics
-        ///
-        /// If the descriptor cannot be made non-blocking: it is none of a socket.
-        impl From<OwnedFd> for $name {
-            fn from(descriptor: OwnedFd) -> Self {
-                Self::from_std(descriptor.into()).expect("a socket can be made non-blocking")
+        /// As [`from_std`](Self::from_std). Not std's `From`: that a descriptor cannot be made non-blocking is the system's to say.
+        impl TryFrom<OwnedFd> for $name {
+            type Error = io::Error;
+
+            fn try_from(descriptor: OwnedFd) -> io::Result<Self> {
+                Self::from_std(descriptor.into())
             }
         }
 
@@ -199,7 +199,7 @@ macro_rules! stream {
 
             /// Reads, as a future. Dropped, it has read nothing.
             pub fn read_async(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send {
-                self.io.read_with_async(|mut io| io.read(buffer))
+                self.read_some_async(buffer)
             }
 
             /// Writes, as a future. Dropped, it has written nothing.

@@ -29,6 +29,7 @@
 use super::{Closed, poller::Added};
 use crate::{
     header::discard,
+    time::driver::Alarm,
     worker::{self, Worker},
 };
 use greenlight_core::{
@@ -68,12 +69,18 @@ pub(super) struct State {
     drained: u64,
     suspect: bool,
     /// Of a reader or writer that is polled, and has no place of its own in the line: one for each direction.
-    polled: Option<Waker>,
+    polled: Option<Polled>,
+}
+
+/// Woken by an event, or at the deadline. Foreign code, so dropped without the lock.
+struct Polled {
+    waker: Waker,
+    _at_the_deadline: Alarm,
 }
 
 /// What a call sees before it tries.
 #[derive(Clone, Copy)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     tick: u64,
     /// It is in vain to try before the next event (N4).
     pub(super) drained: bool,
@@ -106,13 +113,15 @@ impl Direction {
         }
     }
 
-    /// N4: a read that had seen this much brought less than it had room for.
-    pub(super) fn is_drained(&self, seen: Seen) {
-        self.0.with(|state| {
-            if !state.suspect {
-                state.drained = seen.tick;
-            }
-        });
+    /// N4: a read of a TCP stream that had seen this much brought `len` bytes, and had room for so many.
+    pub(super) fn has_read(&self, len: usize, room: usize, seen: Seen) {
+        if 0 < len && len < room {
+            self.0.with(|state| {
+                if !state.suspect {
+                    state.drained = seen.tick;
+                }
+            });
+        }
     }
 
     /// Blocks until it is worth trying again. False if `deadline` has passed first.
@@ -124,16 +133,19 @@ impl Direction {
         self.0.waiting()
     }
 
-    /// Has `waker` woken when it is worth trying again. False if it is already.
-    #[cfg_attr(not(feature = "futures"), allow(dead_code))]
+    /// Has `waker` woken when it is worth trying again, or the deadline passes. False if it is already.
     pub(super) fn leave(&self, seen: Seen, waker: &Waker) -> bool {
-        let mut mine = Some(waker.clone());
+        let mut alarm = Alarm::default();
+        if let Some(deadline) = seen.deadline {
+            alarm.set(deadline, waker);
+        }
+        let mut mine = Some(Polled { waker: waker.clone(), _at_the_deadline: alarm });
         let (left, old) = self.0.with(|state| {
             let left = state.tick == seen.tick;
             (left, if left { std::mem::replace(&mut state.polled, mine.take()) } else { None })
         });
         // Two tasks that poll one direction: the other tries again, and so on in turn. Nobody waits in vain.
-        old.into_iter().filter(|old| !old.will_wake(waker)).for_each(Waker::wake);
+        old.into_iter().filter(|old| !old.waker.will_wake(waker)).for_each(|old| old.waker.wake());
         left
     }
 
@@ -147,10 +159,10 @@ impl Direction {
 
     /// Sends all who wait back to try again, if `change` says so.
     fn retry(&self, change: impl FnOnce(&mut State) -> bool) {
-        struct Wake(Option<Waker>);
+        struct Wake(Option<Polled>);
         impl Drop for Wake {
             fn drop(&mut self) {
-                self.0.take().into_iter().for_each(Waker::wake);
+                self.0.take().into_iter().for_each(|polled| polled.waker.wake());
             }
         }
         // By `Drop`, so that it is woken though another's waker panics.
@@ -178,6 +190,12 @@ impl Direction {
 
     pub(super) fn deadline(&self) -> Option<Tick> {
         self.0.with(|state| Some(state.deadline).filter(|tick| *tick != Tick::MAX))
+    }
+
+    /// Nobody is to be woken any more who has [left](Self::leave) a waker.
+    pub(super) fn forget(&self) {
+        let old = self.0.with(|state| state.polled.take());
+        drop(old); // foreign code, so without the lock
     }
 
     fn close(&self) {

@@ -5,7 +5,7 @@ use super::polled::{self, async_stream};
 use super::{
     Pollable, ToSocketAddrs,
     accept::{self, Incoming, Listen},
-    futures::{Accept, Connect, Ready},
+    futures::{Accept, Connect, Ready, drain},
     lookup::each,
     socket::{limits, socket, stream},
     source::Side,
@@ -306,6 +306,19 @@ impl TcpStream {
 
     fn read_at(&self, site: &'static Location<'static>, buffer: &mut [u8]) -> io::Result<usize> {
         self.io.drain(buffer.len(), "read from a TCP stream", site, |mut io| io.read(buffer))
+    }
+
+    fn read_some_async(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send {
+        drain(&self.io, buffer.len(), |mut io| io.read(buffer))
+    }
+
+    #[cfg(feature = "futures")]
+    fn poll_read_some(
+        io: &Pollable<std_net::TcpStream>,
+        cx: &Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        polled::drain(io, buffer.len(), cx, |mut io| io.read(buffer))
     }
 
     pub(super) fn clone_handle(&self) -> Self {

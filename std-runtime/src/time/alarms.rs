@@ -39,6 +39,10 @@ impl<A> Alarms<A> {
         Some(next.remove())
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.due.len()
+    }
+
     /// When the next one is due.
     pub(crate) fn first(&self) -> Option<Tick> {
         self.due.first_key_value().map(|(key, _)| key.tick)

@@ -167,6 +167,11 @@ pub(crate) fn take_out(key: Key) -> bool {
     action.is_some()
 }
 
+/// How many alarms have been set and have neither gone off nor been taken out.
+pub(crate) fn pending() -> usize {
+    driver().alarms.len()
+}
+
 /// What the core asks of the seam: has `waker` woken at `tick`. The number of the alarm's [`Key`].
 pub(crate) fn set_alarm(tick: Tick, waker: &Waker) -> u64 {
     set(tick, Action::Wake(waker.clone())).number

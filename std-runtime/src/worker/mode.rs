@@ -67,6 +67,11 @@ impl Mode {
         self.0.load(SeqCst) == ASLEEP
     }
 
+    /// Asleep until a timer is due, or somebody wakes it.
+    pub(super) fn is_asleep_until_timer(&self) -> bool {
+        self.0.load(SeqCst) == TIMED
+    }
+
     /// Asleep, with or without a timer.
     pub(super) fn rests(&self) -> bool {
         matches!(self.0.load(SeqCst), ASLEEP | TIMED)

@@ -8,7 +8,9 @@ use greenlight::{
     context::Context,
     go, go_async, go_near,
     group::{Group, Parallel, Pool, SingleFlight},
-    run, scope, select, sleep,
+    run, scope, select,
+    signal::{self, Signal},
+    sleep,
     task::{Builder, shield},
     task_local,
     time::{Ticker, Timer, after_func, sleep_async},
@@ -34,6 +36,14 @@ pub const FOUND: &[Found] = &[
     // Channels.
     ("nobody_sends_at_a_rendezvous", || _ = never::<u32>().recv(), &[RECEIVE]),
     ("nobody_receives_at_a_rendezvous", || _ = nowhere().send(1), &[SEND]),
+    (
+        "a_signal_to_which_nobody_listens_any_more",
+        || {
+            drop(signal::notify(&[Signal::USER_1], 1).unwrap());
+            _ = never::<u32>().recv()
+        },
+        &[RECEIVE],
+    ),
     (
         "an_empty_bounded_channel",
         || {

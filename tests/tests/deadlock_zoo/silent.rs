@@ -7,7 +7,9 @@ use greenlight::{
     context::Context,
     go, go_async, go_near,
     group::{Group, Pool, SingleFlight, parallel_for},
-    process, run, scope, select, sleep, stdin,
+    process, run, scope, select,
+    signal::{self, Signal},
+    sleep, stdin,
     task::shield,
     time::{self, Ticker, Timer, after_func, sleep_async, sleep_until, timeout},
     yield_now,
@@ -15,7 +17,7 @@ use greenlight::{
 use std::{
     future::{pending, poll_fn},
     panic::resume_unwind,
-    process::Command,
+    process::{Child, Command},
     sync::{Arc, mpsc},
     task::{Poll, Waker},
     thread,
@@ -134,6 +136,17 @@ pub const SILENT: &[Silent] = &[
         let mut nap = Command::new("sleep");
         nap.arg("1.4");
         assert!(process::status(nap).unwrap().success())
+    }),
+    ("a_signal", || {
+        let (signals, mut child) = signals_from_a_child();
+        assert_eq!(signals.recv(), Ok(Signal::USER_1));
+        child.wait().unwrap();
+    }),
+    ("a_signal_for_a_context", || {
+        let (ctx, _cancel) = Context::background().with_signals(&[Signal::USER_1]).unwrap();
+        let (_signals, mut child) = signals_from_a_child();
+        ctx.wait();
+        child.wait().unwrap();
     }),
     ("standard_input", || assert_eq!(stdin::read_line().unwrap().as_deref().map(str::trim_end), Some("late"))),
     ("an_os_thread_that_sends", || {
@@ -391,6 +404,13 @@ fn a_std_channel() {
     let (tx, rx) = mpsc::channel();
     later(move || tx.send(1).unwrap());
     assert_eq!(rx.recv(), Ok(1));
+}
+
+/// From a process: no thread of ours is awake meanwhile.
+fn signals_from_a_child() -> (signal::Signals, Child) {
+    let signals = signal::notify(&[Signal::USER_1], 1).unwrap();
+    let script = format!("sleep 1.4; kill -USR1 {}", std::process::id());
+    (signals, Command::new("sh").args(["-c", &script]).spawn().unwrap())
 }
 
 fn a_future_that_wakes_itself() {

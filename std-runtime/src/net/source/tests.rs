@@ -77,14 +77,14 @@ fn what_is_drained_is_so_until_the_next_event_and_never_after_the_end() {
     let read = handle.side(Side::Read);
     let before = read.begin().unwrap();
     assert!(!before.drained);
-    read.is_drained(before);
+    read.has_read(1, 2, before);
     assert!(read.begin().unwrap().drained);
     happen(token(&handle), Happened { readable: true, ..Happened::default() });
     assert!(!read.begin().unwrap().drained);
-    read.is_drained(before); // an event came while it was reading
+    read.has_read(1, 2, before); // an event came while it was reading
     assert!(!read.begin().unwrap().drained);
     happen(token(&handle), Happened { readable: true, suspect: true, ..Happened::default() });
-    read.is_drained(read.begin().unwrap());
+    read.has_read(1, 2, read.begin().unwrap());
     assert!(!read.begin().unwrap().drained);
     handle.release(a.as_fd());
 }

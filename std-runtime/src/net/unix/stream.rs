@@ -122,6 +122,19 @@ impl UnixStream {
         self.io.perform(Side::Read, "read from a Unix stream", site, |mut io| io.read(buffer))
     }
 
+    fn read_some_async(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send {
+        self.io.read_with_async(|mut io| io.read(buffer))
+    }
+
+    #[cfg(feature = "futures")]
+    fn poll_read_some(
+        io: &Pollable<std_net::UnixStream>,
+        cx: &Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        polled::poll(io, Side::Read, cx, |mut io| io.read(buffer))
+    }
+
     /// The peer's address.
     ///
     /// # Errors

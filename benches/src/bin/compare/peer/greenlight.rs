@@ -1,17 +1,22 @@
 //! Ourselves: green threads, and futures as tasks of the same runtime.
 
 use super::{Peer, blocking, stackless};
-use greenlight::{JoinHandle, Mutex, Runtime, RwLock, WaitGroup, channel, go, go_async, select};
-use smol::future::race;
-use std::{future::Future, sync::OnceLock, time::Duration};
-
-const ECHO: (&str, &str) = ("echo", "there are no sockets yet");
+use greenlight::{
+    JoinHandle, Mutex, Runtime, RwLock, WaitGroup, channel, go, go_async,
+    net::{TcpListener, TcpStream},
+    select,
+};
+use smol::{
+    future::race,
+    io::{AsyncReadExt, AsyncWriteExt},
+};
+use std::{future::Future, net::SocketAddr, sync::OnceLock, time::Duration};
 
 pub(crate) const GREEN: Peer = Peer {
     name: "greenlight",
     about: "green threads",
     workloads: blocking::workload::<Green>,
-    absent: &[ECHO],
+    absent: &[],
     lighter: &[],
 };
 
@@ -19,7 +24,7 @@ pub(crate) const ASYNC: Peer = Peer {
     name: "greenlight-async",
     about: "futures by `go_async`",
     workloads: stackless::workload::<Async>,
-    absent: &[ECHO],
+    absent: &[],
     lighter: &[],
 };
 
@@ -108,13 +113,35 @@ impl blocking::Locks for Green {
     }
 }
 
+impl blocking::Listener for TcpListener {
+    type Stream = TcpStream;
+
+    fn bind() -> (Self, SocketAddr) {
+        let listener = Self::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("its address");
+        (listener, address)
+    }
+
+    fn accept(&self) -> TcpStream {
+        let (stream, _) = Self::accept(self).expect("a client");
+        stream.set_nodelay(true).expect("nodelay");
+        stream
+    }
+
+    fn connect(address: SocketAddr) -> TcpStream {
+        let stream = TcpStream::connect(address).expect("a server");
+        stream.set_nodelay(true).expect("nodelay");
+        stream
+    }
+}
+
 impl blocking::Tasks for Green {
     type OneToOne = Self;
     type ManyToOne = Self;
     type ManyToMany = Self;
     type Locks = Self;
     type Handle<R: Send + 'static> = JoinHandle<R>;
-    type Listener = ();
+    type Listener = TcpListener;
 
     fn run<R: Send + 'static>(workers: usize, main: impl FnOnce() -> R + Send + 'static) -> R {
         runtime(workers).run(main)
@@ -220,13 +247,42 @@ impl stackless::Locks for Async {
     }
 }
 
+impl stackless::Sockets for Async {
+    type Listener = TcpListener;
+    type Stream = TcpStream;
+
+    async fn bind() -> (TcpListener, SocketAddr) {
+        <TcpListener as blocking::Listener>::bind()
+    }
+
+    async fn accept(listener: &TcpListener) -> TcpStream {
+        let (stream, _) = listener.accept_async().await.expect("a client");
+        stream.set_nodelay(true).expect("nodelay");
+        stream
+    }
+
+    async fn connect(address: SocketAddr) -> TcpStream {
+        let stream = TcpStream::connect_async(address).await.expect("a server");
+        stream.set_nodelay(true).expect("nodelay");
+        stream
+    }
+
+    async fn read(stream: &mut TcpStream, message: &mut [u8; 64]) -> bool {
+        stream.read_exact(message).await.is_ok()
+    }
+
+    async fn write(stream: &mut TcpStream, message: &[u8; 64]) {
+        stream.write_all(message).await.expect("a reader");
+    }
+}
+
 impl stackless::Tasks for Async {
     type ToOne = Self;
     type ToMany = Self;
     type Locks = Self;
     type Crowd = Self;
     type Handle<R: Send + 'static> = JoinHandle<R>;
-    type Sockets = ();
+    type Sockets = Self;
 
     fn run<F: Future<Output: Send + 'static> + Send + 'static>(workers: usize, main: F) -> F::Output {
         join(runtime(workers).go_async(main))
