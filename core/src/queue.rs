@@ -42,9 +42,14 @@ pub(crate) struct Waiter<P> {
 struct Links<P> {
     next: Option<NonNull<Waiter<P>>>,
     prev: Option<NonNull<Waiter<P>>>,
-    linked: bool,
-    /// The place in the line, counted since the queue was made: see [`WaitQueue::line`].
+    /// The place in the line, counted since the queue was made, in odd numbers: see [`WaitQueue::line`]. Zero outside of a line.
     place: usize,
+}
+
+impl<P> Links<P> {
+    fn are_linked(&self) -> bool {
+        self.place != 0
+    }
 }
 
 impl<P> Waiter<P> {
@@ -57,7 +62,7 @@ impl<P> Waiter<P> {
 
     /// A waiter whose turn is not in place yet: to be [bound](Self::bind) before it goes into a queue.
     pub(crate) fn unbound(arm: usize, payload: P) -> Self {
-        let links = Links { next: None, prev: None, linked: false, place: 0 };
+        let links = Links { next: None, prev: None, place: 0 };
         let turn = Cell::new(NonNull::dangling());
         Self { links: UnsafeCell::new(links), turn, arm, payload, _pinned: PhantomPinned }
     }
@@ -131,7 +136,8 @@ impl<P> Promised<P> {
 pub(crate) struct WaitQueue<P> {
     first: Option<NonNull<Waiter<P>>>,
     last: Option<NonNull<Waiter<P>>>,
-    pushed: usize,
+    /// The place of the next one who comes.
+    next_place: usize,
 }
 
 // SAFETY: the queue reaches its waiters only through Q1 and Q2, from whichever thread holds the lock; payloads cross
@@ -140,7 +146,7 @@ unsafe impl<P: Send> Send for WaitQueue<P> {}
 
 impl<P> WaitQueue<P> {
     pub(crate) const fn new() -> Self {
-        Self { first: None, last: None, pushed: 0 }
+        Self { first: None, last: None, next_place: 1 }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -160,10 +166,10 @@ impl<P> WaitQueue<P> {
     /// It is in no queue; it and its turn stay in place until it was popped, or removed from this same queue.
     pub(crate) unsafe fn push_back(&mut self, waiter: &Waiter<P>) {
         let node = NonNull::from(waiter);
-        let (last, place) = (self.last, self.pushed);
-        self.pushed = self.pushed.wrapping_add(1);
+        let (last, place) = (self.last, self.next_place);
+        self.next_place = place.wrapping_add(2);
         // SAFETY: Q1, we hold the lock; the caller says it is in no other queue.
-        waiter.links.with_mut(|l| unsafe { *l = Links { next: None, prev: last, linked: true, place } });
+        waiter.links.with_mut(|l| unsafe { *l = Links { next: None, prev: last, place } });
         match last {
             None => self.first = Some(node),
             // SAFETY: linked, so alive by Q2; Q1.
@@ -180,9 +186,9 @@ impl<P> WaitQueue<P> {
     pub(crate) unsafe fn push_front(&mut self, waiter: &Waiter<P>) {
         let node = NonNull::from(waiter);
         let first = self.first;
-        let place = self.pushed.wrapping_sub(1);
+        let place = self.next_place.wrapping_sub(2);
         // SAFETY: Q1, we hold the lock; the caller says it is in no other queue.
-        waiter.links.with_mut(|l| unsafe { *l = Links { next: first, prev: None, linked: true, place } });
+        waiter.links.with_mut(|l| unsafe { *l = Links { next: first, prev: None, place } });
         match first {
             None => self.last = Some(node),
             // SAFETY: linked, so alive by Q2; Q1.
@@ -261,13 +267,13 @@ impl<P> WaitQueue<P> {
 
     /// The place that the next waiter will get: all who wait now stand before it.
     pub(crate) fn line(&self) -> usize {
-        self.pushed
+        self.next_place
     }
 
     /// Whether `waiter` is in the line. It is in this one if in any.
     pub(crate) fn contains(&self, waiter: &Waiter<P>) -> bool {
         // SAFETY: Q1.
-        waiter.links.with(|l| unsafe { (*l).linked })
+        waiter.links.with(|l| unsafe { (*l).are_linked() })
     }
 
     /// Takes `waiter` out of the line. False if it is not in it (any more).
@@ -277,7 +283,7 @@ impl<P> WaitQueue<P> {
     /// If it is in a queue, it is in this one.
     pub(crate) unsafe fn remove(&mut self, waiter: &Waiter<P>) -> bool {
         // SAFETY: Q1.
-        let linked = waiter.links.with(|l| unsafe { (*l).linked });
+        let linked = waiter.links.with(|l| unsafe { (*l).are_linked() });
         if linked {
             // SAFETY: linked, in this queue by the caller's word.
             unsafe { self.unlink(NonNull::from(waiter)) };
@@ -292,7 +298,7 @@ impl<P> WaitQueue<P> {
         // SAFETY: all three are linked here, so alive by Q2, and their links are ours by Q1.
         unsafe {
             let (prev, next) = waiter.as_ref().links.with_mut(|l| {
-                (*l).linked = false;
+                (*l).place = 0;
                 ((*l).prev.take(), (*l).next.take())
             });
             match prev {

@@ -174,11 +174,11 @@ fn report(picture: &Picture) -> ! {
         };
     }
     for_each_runtime(|runtime| {
-        let mut futures = runtime.live_futures();
-        futures.retain(|future| !polled.contains(&future.about().id));
-        futures.sort_by_key(|future| future.about().id);
+        let mut futures = runtime.live_futures().all();
+        futures.retain(|future| !polled.contains(&future.id));
+        futures.sort_by_key(|future| future.id);
         for future in futures {
-            let _ = writeln!(text, "{}: waits to be woken", future.about());
+            let _ = writeln!(text, "{}: waits to be woken", *future);
             std::mem::forget(future); // the process ends: no code of the program's now
         }
     });

@@ -27,17 +27,18 @@
 //! * K4  `wake` always writes. Who takes a task out of PARKED hands it over by a queue, which brings what he did before; whoever
 //!   comes later leaves NOTIFIED, and the task does not park before it has taken that. So each look that a wake-up brings
 //!   about sees what the waker did.
-//! * K5  `joiner` is the handle's while `WAITED` is clear. While it is set, it is a waker, and goes to whoever changes `fate`
-//!   first: the task, by setting `ENDED`, or the handle, by clearing `WAITED`.
+//! * K5  How its end and its handle meet: `header/fate.rs`.
 //! * K6  A request to cancel names the id, which no two tasks have in common. So it may come at any time, by anybody who once
 //!   knew of the task.
 //! * K7  A roaming task goes on wherever it is taken up: `worker` is then the one that runs it, and means nothing while it does not run.
 //!   Whoever spawned it has promised that it can bear that (`task::Builder::roaming`).
 
+mod fate;
 mod id;
 mod job;
 mod list;
 mod outcome;
+mod packed;
 mod state;
 
 #[cfg(all(test, loom))]
@@ -45,6 +46,7 @@ pub(crate) mod models;
 
 pub use self::id::TaskId;
 pub(crate) use self::{
+    fate::{Detached, Fate, Joiner},
     job::{Ending, discard, unwind},
     list::{Inbox, TaskList},
     outcome::Outcome,
@@ -52,7 +54,6 @@ pub(crate) use self::{
 
 use self::{
     job::{Job, free_boxed_job, run_job},
-    outcome::ENDED,
     state::{FREE, READY},
 };
 use crate::{
@@ -60,7 +61,7 @@ use crate::{
     runtime::Shared,
     scope::Members,
     stack::{Class, Slot},
-    stackless::About,
+    stackless::Stackless,
     sync::{
         Cell, UnsafeCell,
         atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering::*, fence},
@@ -68,15 +69,7 @@ use crate::{
     worker::Worker,
 };
 use greenlight_core::park::Why;
-use std::{
-    fmt,
-    mem::{MaybeUninit, offset_of},
-    num::NonZero,
-    panic::Location,
-    ptr::NonNull,
-    sync::Arc,
-    task::Waker,
-};
+use std::{fmt, mem::offset_of, num::NonZero, panic::Location, ptr::NonNull, sync::Arc};
 
 /// A closure and result that are larger than this live on the heap: the rest of the stack's top page is for the stack.
 const INLINE_JOB: usize = 2048;
@@ -105,19 +98,14 @@ pub(crate) struct Task {
     /// | spawn     | Release | hold      | who looks from outside finds the task's name    |
     /// | hold      | Acquire | spawn     | the same                                        |
     holders: AtomicU8,
-    /// Who drops the result, and whom the end wakes.
-    ///
-    /// | operation            | order   | pairs with | so that                                             |
-    /// |----------------------|---------|------------|-----------------------------------------------------|
-    /// | end                  | AcqRel  | the others | the handle sees the result, the task the waker      |
-    /// | set WAITED           | AcqRel  | end        | K5: the waker is seen by whoever gets it; the result |
-    /// | clear WAITED, detach | Acquire | end        | the handle sees the result                          |
-    /// | look                 | Acquire | end        | the same                                            |
+    /// K5.
     fate: AtomicU8,
     /// A worker's own: it polls futures (`stackless.rs`).
     pub(crate) is_carrier: Cell<bool>,
     /// Free at every wake, and bound to no worker while it does not run (K7).
     roams: Cell<bool>,
+    /// Of its slot.
+    class: Cell<Class>,
     /// While above zero, the task is not cancelled.
     shields: Cell<u32>,
     /// Its neighbours in a list: `list.rs`.
@@ -135,14 +123,14 @@ pub(crate) struct Task {
     /// | look      | Relaxed | nothing    | the same                                                       |
     tag: AtomicU64,
     /// What a carrier polls now, and for how long that lives.
-    polling: Cell<Option<NonNull<About>>>,
+    polling: Cell<Option<NonNull<Stackless>>>,
     /// The id of that future, or 0. Relaxed: for a look from outside.
     polled: AtomicU64,
     job: Cell<*mut ()>,
     run: Cell<Option<unsafe fn(*mut ())>>,
     /// What it waits for, while it is parked.
     pub(crate) why: Cell<Option<Why>>,
-    joiner: UnsafeCell<MaybeUninit<Waker>>,
+    joiner: Joiner,
     free_job: Cell<Option<unsafe fn(*mut ())>>,
     /// The runtime it was spawned on. Relaxed, as is `spawn_site`: see `tag`.
     home: AtomicPtr<Shared>,
@@ -194,7 +182,7 @@ impl TaskRef {
     }
 
     fn slot(self) -> Slot {
-        crate::stack::slot_of(self.0.as_ptr().addr()).expect("a task lives in a slot of the pool")
+        Slot::around(self.0, self.get().class.get())
     }
 
     /// The bounds of its stack, for the address sanitizer; empty without it.
@@ -248,6 +236,7 @@ impl TaskRef {
         task.home.store(std::ptr::from_ref(home).cast_mut(), Relaxed);
         task.spawn_site.store(std::ptr::from_ref(spawn.site).cast_mut(), Relaxed);
         task.tag.store(TaskId::next().0.get() << 1, Release);
+        task.class.set(slot.class());
         task.shields.set(0);
         task.is_carrier.set(false);
         task.roams.set(spawn.roams);
@@ -344,7 +333,7 @@ impl TaskRef {
     }
 
     pub(crate) fn has_ended(self) -> bool {
-        self.get().fate.load(Acquire) & ENDED != 0
+        self.get().fate().has_ended()
     }
 
     /// For a look from outside, at any time: the task that lives here, if it was spawned on `home`.
@@ -366,6 +355,11 @@ impl Task {
         self.holders.fetch_sub(1, AcqRel) == 1
     }
 
+    fn fate(&self) -> Fate<'_> {
+        // SAFETY: both are touched by this alone, but in `prepare`.
+        unsafe { Fate::of(&self.fate, &self.joiner) }
+    }
+
     pub(crate) fn id(&self) -> Option<TaskId> {
         NonZero::new(self.tag.load(Acquire) >> 1).map(TaskId)
     }
@@ -382,13 +376,13 @@ impl Task {
     }
 
     /// The future that this task polls, which calls it, or whose report it is.
-    pub(crate) fn future(&self) -> Option<&About> {
+    pub(crate) fn future(&self) -> Option<&Stackless> {
         // SAFETY: set for the time of a poll, during which the future is there.
-        self.polling.get().map(|about| unsafe { about.as_ref() })
+        self.polling.get().map(|future| unsafe { future.as_ref() })
     }
 
     /// It polls this future now, which lives until it does not any more.
-    pub(crate) fn set_polling(&self, future: Option<&About>) {
+    pub(crate) fn set_polling(&self, future: Option<&Stackless>) {
         self.polling.set(future.map(NonNull::from));
         self.polled.store(future.map_or(0, |future| future.id.0.get()), Relaxed);
     }

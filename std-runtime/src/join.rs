@@ -1,8 +1,8 @@
 //! The handle of a green thread, and how one ends that brings no value.
 
 use crate::{
-    header::{Ending, Outcome, TaskId, discard},
-    stackless::Joined,
+    header::{Ending, Outcome, TaskId},
+    stackless,
 };
 use greenlight_core::park::{self, Tick, Why};
 use std::{
@@ -10,10 +10,8 @@ use std::{
     error::Error,
     fmt,
     future::Future,
-    mem::ManuallyDrop,
     panic::{Location, RefUnwindSafe, UnwindSafe, resume_unwind},
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -47,8 +45,7 @@ pub struct JoinHandle<T> {
 
 enum Of<T> {
     Green(Outcome<T>),
-    /// Taken out by the drop.
-    Future(ManuallyDrop<Arc<dyn Joined<T>>>),
+    Future(stackless::Handle<T>),
 }
 
 impl<T> JoinHandle<T> {
@@ -56,8 +53,8 @@ impl<T> JoinHandle<T> {
         Self { of: Of::Green(outcome) }
     }
 
-    pub(crate) fn of_future(future: Arc<dyn Joined<T>>) -> Self {
-        Self { of: Of::Future(ManuallyDrop::new(future)) }
+    pub(crate) fn of_future(future: stackless::Handle<T>) -> Self {
+        Self { of: Of::Future(future) }
     }
 
     /// Waits until the green thread has ended.
@@ -135,7 +132,7 @@ impl<T> JoinHandle<T> {
     pub fn cancel(&self) {
         match &self.of {
             Of::Green(outcome) => outcome.task().cancel(outcome.id()),
-            Of::Future(future) => Arc::clone(future).cancel(),
+            Of::Future(future) => future.cancel(),
         }
     }
 
@@ -151,7 +148,7 @@ impl<T> JoinHandle<T> {
     pub fn id(&self) -> TaskId {
         match &self.of {
             Of::Green(outcome) => outcome.id(),
-            Of::Future(future) => future.about().id,
+            Of::Future(future) => future.id,
         }
     }
 
@@ -159,7 +156,7 @@ impl<T> JoinHandle<T> {
     pub fn name(&self) -> Option<&str> {
         match &self.of {
             Of::Green(outcome) => outcome.name(),
-            Of::Future(future) => future.about().name.as_deref(),
+            Of::Future(future) => future.name(),
         }
     }
 
@@ -204,24 +201,6 @@ impl<T> Future for JoinHandle<T> {
         self.poll_end(cx.waker()).map(|()| self.take())
     }
 }
-
-impl<T> Drop for Of<T> {
-    fn drop(&mut self) {
-        if let Self::Future(future) = self {
-            future.detach();
-            // SAFETY: taken once, at the end of what holds it.
-            let share = unsafe { ManuallyDrop::take(future) };
-            // The last one, perhaps, and with it goes the future, whose drop may panic.
-            discard(|| drop(share));
-        }
-    }
-}
-
-// SAFETY: as for `Outcome`: the result goes to one taker, and is Send by `spawn`; all else of a future is shared by its own
-// rules.
-unsafe impl<T: Send> Send for Of<T> {}
-// SAFETY: a shared handle asks whether the task has ended, who it is, and cancels it.
-unsafe impl<T: Send> Sync for Of<T> {}
 
 // A handle shows nothing of a panicked task but its payload.
 impl<T> UnwindSafe for JoinHandle<T> {}

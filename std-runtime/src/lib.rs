@@ -301,7 +301,7 @@ where
 ///
 /// # Cost
 ///
-/// One allocation, and an entry in a list of the runtime's futures.
+/// One allocation.
 ///
 /// # Examples
 ///
@@ -339,7 +339,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    task::Builder::new().spawn_async(future)
+    JoinHandle::of_future(stackless::spawn(runtime::here(), header::Spawn::here(), future))
 }
 
 /// Starts an expression, or a block, as a green thread: Go's `go f(x)`.

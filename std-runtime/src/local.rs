@@ -234,7 +234,7 @@ impl LocalRuntime {
             unsafe { self.worker().drive() }
         };
         let next = until_timer.and_then(|left| Instant::now().checked_add(left));
-        Drive { next, live: self.worker().live_green() + self.shared.count_futures() }
+        Drive { next, live: self.worker().live_green() + self.shared.live_futures().count() }
     }
 
     /// Runs `f` as a green thread, and drives the runtime until that has ended: the thread sleeps while nothing is ready. What else

@@ -10,22 +10,21 @@
 //! be bound, on its spawner's worker before the first thief is awake.
 
 use crate::{
-    header::{Outcome, Spawn, Task, TaskId, TaskRef},
+    header::{Outcome, Spawn, Task, TaskRef},
     hooks,
     join::JoinHandle,
     shutdown::{self, ShutdownReport},
     stack::{self, StackError},
-    stackless::{self, Run},
+    stackless::{self, LiveFutures, Share},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering::*},
     worker::{self, Worker},
 };
 use std::{
-    collections::HashMap,
     fmt,
     future::Future,
     io::{self, Write as _},
     panic,
-    sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError, Weak},
+    sync::{Mutex, Once, OnceLock, PoisonError},
     thread,
     time::Duration,
 };
@@ -50,8 +49,7 @@ pub(crate) struct Shared {
     ending: AtomicBool,
     /// SeqCst, for the workers' sleep protocol.
     ended: AtomicBool,
-    /// Those that have not ended: for reports, and the shutdown.
-    futures: Mutex<HashMap<TaskId, Weak<dyn Run>>>,
+    live_futures: LiveFutures,
     /// Where the next future goes that is woken from outside. Relaxed: a hint.
     next: AtomicUsize,
 }
@@ -85,7 +83,7 @@ impl Shared {
             spinners: if cpus > 1 { count / 2 } else { 0 },
             ending: AtomicBool::new(false),
             ended: AtomicBool::new(false),
-            futures: Mutex::default(),
+            live_futures: LiveFutures::new(count),
             next: AtomicUsize::new(0),
         }));
         let _ = shared.workers.set((0..count).map(|index| Worker::new(index, shared)).collect());
@@ -98,7 +96,8 @@ impl Shared {
 
     /// All workers, the spare ones after the others.
     pub(crate) fn everybody(&self) -> impl Iterator<Item = &Worker> + Clone {
-        self.from(0)
+        let spares = self.spares[..self.spares_made.load(SeqCst)].iter();
+        self.workers().iter().chain(spares.filter_map(|spare| spare.get().map(|spare| &**spare)))
     }
 
     /// All but one, those after it first.
@@ -174,11 +173,14 @@ impl Shared {
         self.spinning.fetch_sub(1, Relaxed);
     }
 
-    fn place(&'static self, mut task: TaskRef) {
-        let here = worker::current().filter(|worker| std::ptr::eq(worker.shared, self));
-        let open = self.everybody().filter(|worker| worker.is_open());
+    /// Puts a task that has not started, or that roams, where it will not wait: see the top of the file.
+    fn place(&'static self, here: Option<&'static Worker>, task: TaskRef) {
+        if let Some(here) = here.filter(|_| self.is_alone()) {
+            _ = here.place(task); // it has not ended, since it runs the spawner
+            return;
+        }
         let (mut idle, mut emptiest) = (None, None);
-        for worker in open.clone() {
+        for worker in self.everybody().filter(|worker| worker.is_open()) {
             let best = if worker.is_idle() { &mut idle } else { &mut emptiest };
             if best.is_none_or(|best: &Worker| worker.live() < best.live()) {
                 *best = Some(worker);
@@ -187,31 +189,52 @@ impl Shared {
         let emptiest = emptiest.unwrap_or(&self.workers()[0]); // all are stuck: the monitor looks after it
         let not_worse = |here: &&Worker| here.is_open() && here.live() < emptiest.live() + 2;
         let home = idle.unwrap_or_else(|| here.filter(not_worse).unwrap_or(emptiest));
-        // A worker that has ended takes nothing; the spawner's own has not, since it runs the spawner.
-        let candidates = [home].into_iter().chain(here).chain(self.workers());
-        for worker in candidates {
+        match home.place(task) {
+            Ok(()) => self.rouse_beside(home),
+            Err(task) => self.place_elsewhere(here, task),
+        }
+    }
+
+    /// The one that was chosen has ended. The spawner's own has not, since it runs the spawner.
+    #[cold]
+    fn place_elsewhere(&'static self, here: Option<&'static Worker>, mut task: TaskRef) {
+        for worker in here.into_iter().chain(self.workers()) {
             match worker.place(task) {
-                // A worker that was busy when it was passed over may have fallen asleep before the task was there to see.
-                // One look behind the push: either we see it asleep, or its last look sees the task.
-                Ok(()) => {
-                    if !worker.is_idle() {
-                        open.clone().find(|other| other.is_idle()).inspect(|other| other.rouse());
-                    }
-                    return;
-                }
+                Ok(()) => return self.rouse_beside(worker),
                 Err(back) => task = back,
             }
         }
         // All have ended: a thread-local's destructor spawns while its worker's thread ends. The global runtime never does.
-        global().shared.place(task);
+        global().shared.place(None, task);
+    }
+
+    /// Whether there is one worker, so that there is nothing to choose.
+    fn is_alone(&self) -> bool {
+        self.workers().len() == 1 && self.spares_made.load(SeqCst) == 0
+    }
+
+    /// A worker that was busy when it was passed over may have fallen asleep before the task was there to see. One look behind
+    /// the push: either we see it asleep, or its last look sees the task.
+    fn rouse_beside(&self, home: &Worker) {
+        if !self.is_alone()
+            && !home.is_idle()
+            && let Some(idle) = self.everybody().find(|other| other.is_idle() && other.is_open())
+        {
+            idle.rouse();
+        }
+    }
+
+    /// The worker of the calling thread, if it is one of these.
+    fn here(&self) -> Option<&'static Worker> {
+        worker::current().filter(|here| std::ptr::eq(here.shared, self))
     }
 
     /// Puts a roaming task that was woken: with the worker that has woken it, where what it was woken for is at hand. One more in the
     /// line there is reason to wake somebody who has nothing to do.
     pub(crate) fn place_woken(&'static self, task: TaskRef) {
-        let here = worker::current().filter(|here| std::ptr::eq(here.shared, self) && here.is_open());
+        let here = self.here().filter(|here| here.is_open());
         match here.map_or(Err(task), |here| here.place(task)) {
-            Err(task) => self.place(task),
+            Err(task) => self.place(here, task),
             Ok(()) if here.is_some_and(|here| here.free_tasks() > 1) => {
                 self.everybody().find(|other| other.is_open() && other.is_idle()).inspect(|other| other.rouse());
             }
@@ -219,70 +242,44 @@ impl Shared {
         }
     }
 
-    fn futures(&self) -> MutexGuard<'_, HashMap<TaskId, Weak<dyn Run>>> {
-        self.futures.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn register(&self, id: TaskId, future: Weak<dyn Run>) {
-        self.futures().insert(id, future);
-    }
-
-    pub(crate) fn forget_future(&self, id: TaskId) {
-        let mut futures = self.futures();
-        futures.remove(&id);
-        self.give_room_back(&mut futures);
-    }
-
-    /// What workers share stays for ever; the room for its futures need not.
-    fn give_room_back(&self, futures: &mut HashMap<TaskId, Weak<dyn Run>>) {
-        if futures.is_empty() && self.is_ended() {
-            *futures = HashMap::new();
-        }
-    }
-
-    /// The future of that number, if it has not ended. The share must be dropped where a future may be dropped.
-    #[cfg(any(feature = "log", feature = "tracing"))]
-    pub(crate) fn future(&self, id: TaskId) -> Option<Arc<dyn Run>> {
-        self.futures().get(&id).and_then(Weak::upgrade)
-    }
-
     /// The futures that have not ended.
-    pub(crate) fn live_futures(&self) -> Vec<Arc<dyn Run>> {
-        // All shares go to the caller: the end of one takes the lock.
-        self.futures().values().filter_map(Weak::upgrade).collect()
+    pub(crate) fn live_futures(&self) -> &LiveFutures {
+        &self.live_futures
     }
 
     /// Puts a future that wants to be polled where it will be: with the worker that has woken it, unless that one has others
     /// to poll and there is an idle one.
-    pub(crate) fn place_future(&'static self, mut future: Arc<dyn Run>) {
-        let here = worker::current().filter(|worker| std::ptr::eq(worker.shared, self));
-        let open = self.everybody().filter(|worker| worker.is_open());
-        let idle = || open.clone().find(|worker| worker.is_idle());
-        let any = || {
+    pub(crate) fn place_future(&'static self, future: Share) {
+        let here = self.here();
+        let home = here.filter(|here| here.is_open()).unwrap_or_else(|| self.home_of_a_future());
+        match home.place_future(future, here) {
+            Ok(true) => self.rouse_beside(home), // as in `place`
+            Ok(false) => {}
+            Err(future) => self.place_future_elsewhere(future),
+        }
+    }
+
+    /// For one that is woken from outside.
+    fn home_of_a_future(&self) -> &Worker {
+        let open = || self.everybody().filter(|worker| worker.is_open());
+        open().find(|worker| worker.is_idle()).unwrap_or_else(|| {
             let (workers, next) = (self.workers(), self.next.fetch_add(1, Relaxed));
             let turns = (0..workers.len()).map(|i| &workers[(next + i) % workers.len()]);
-            turns.chain(open.clone()).find(|worker| worker.is_open()).unwrap_or(&workers[next % workers.len()])
-        };
-        let home = here.filter(|here| here.is_open()).or_else(idle).unwrap_or_else(any);
-        for worker in [home].into_iter().chain(self.workers()) {
-            match worker.place_future(future) {
-                Ok(wants_help) => {
-                    // As in `place`: one look behind the push.
-                    if wants_help && !worker.is_idle() {
-                        idle().inspect(|other| other.rouse());
-                    }
-                    return;
-                }
+            turns.chain(open()).find(|worker| worker.is_open()).unwrap_or(&workers[next % workers.len()])
+        })
+    }
+
+    /// The one that was chosen has ended.
+    #[cold]
+    fn place_future_elsewhere(&'static self, mut future: Share) {
+        for worker in self.workers() {
+            match worker.place_future(future, None) {
+                Ok(_) => return self.rouse_beside(worker),
                 Err(back) => future = back,
             }
         }
         // All have ended; the global runtime never does.
         global().shared.place_future(future);
-    }
-
-    /// How many futures have not ended.
-    pub(crate) fn count_futures(&self) -> usize {
-        self.futures().len()
     }
 
     /// For a runtime whose workers have no threads that would end.
@@ -308,7 +305,6 @@ impl Shared {
     /// No more tasks from outside; the workers end after their last ones.
     pub(crate) fn end(&self) {
         self.ended.store(true, SeqCst);
-        self.give_room_back(&mut self.futures());
         self.everybody().for_each(Worker::rouse);
     }
 
@@ -345,7 +341,7 @@ impl Shared {
         T: Send,
     {
         let slot = stack::acquire(spawn.stack)?;
-        let near = worker::current().filter(|here| spawn.near && std::ptr::eq(here.shared, self));
+        let (here, near) = (self.here(), spawn.near);
         let spawn = Spawn { roams: spawn.roams || self.roams, ..spawn };
         // SAFETY: the caller's promise.
         let outcome = unsafe { TaskRef::prepare(slot, self, spawn, f) };
@@ -353,11 +349,11 @@ impl Shared {
         if self.is_ending() {
             outcome.task().cancel(outcome.id());
         }
-        match near {
+        match here.filter(|_| near) {
             Some(here) if !outcome.task().roams() => here.place_near(outcome.task()),
             // The spawner's worker has not ended.
             Some(here) => _ = here.place(outcome.task()),
-            None => self.place(outcome.task()),
+            None => self.place(here, outcome.task()),
         }
         Ok(outcome)
     }

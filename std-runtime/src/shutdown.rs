@@ -97,8 +97,8 @@ pub(crate) fn cancel_all(shared: &Shared, asked: &mut HashSet<TaskId>) -> Vec<Le
             left.push(LeftTask { id, spawn_site });
         }
     });
-    for future in shared.live_futures() {
-        let (id, spawn_site) = (future.about().id, future.about().site);
+    for future in shared.live_futures().all() {
+        let (id, spawn_site) = (future.id, future.site());
         if Some(id) != caller {
             asked.insert(id);
             left.push(LeftTask { id, spawn_site });

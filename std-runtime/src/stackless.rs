@@ -11,310 +11,513 @@
 //!   worker:  futures ─▶ carrier: a green thread that polls one after the other
 //!                          │ a poll waits in a blocking call: the carrier parks with it
 //!                          └──▶ another carrier goes on with the rest
+//!
+//!   one allocation:  Whole<F> = [ Stackless: state, shares, links, who it is │ Stage: the future, then its result ]
 //! ```
 //!
 //! * F1  Whoever takes a future from IDLE to NOTIFIED puts it into a queue, once; whoever takes it out of the queue runs it.
-//!   So one thread at a time polls, and it alone touches the cell of the future.
+//!   So one thread at a time polls, and it alone touches the stage, until the future has ended.
 //! * F2  `wake` always writes, and `run` always reads and writes: a poll sees what all wakers before it did.
 //! * F3  The wake-ups of a future go to the future, those of a blocking call inside its poll to the carrier: neither takes the
 //!   other's.
+//! * F4  A future that has ended is in no queue, and is not put into one again. Its stage is then the handle's, or empty if the
+//!   handle was dropped before: `header/fate.rs`.
+//! * F5  `link` is written by whom F1 gives the future to: in a queue it is the next one, during a poll the carrier.
 //!
 //! Not polled on the worker's own stack: a blocking call in a poll would stop all other tasks of the worker.
 
+mod live;
+mod origin;
+mod queue;
+
+pub(crate) use self::{live::LiveFutures, queue::Queue};
+
+use self::{live::Place, origin::Origin};
 use crate::{
-    header::{self, Ending, Spawn, TaskId, TaskRef, discard},
+    header::{self, Detached, Ending, Fate, Joiner, Spawn, TaskId, TaskRef, discard},
     runtime::Shared,
     sync::{
-        Mutex, MutexGuard, UnsafeCell,
-        atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering::*},
+        Cell, UnsafeCell,
+        atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering::*},
     },
+    worker,
 };
 use std::{
     fmt,
     future::Future,
+    marker::PhantomData,
+    mem::{ManuallyDrop, MaybeUninit},
+    ops::Deref,
     panic::{AssertUnwindSafe, Location, catch_unwind},
     pin::Pin,
-    ptr,
-    sync::{Arc, PoisonError},
-    task::{Context, Poll, Wake, Waker},
+    process::abort,
+    ptr::{self, NonNull},
+    task::{Context, Poll, RawWaker, RawWakerVTable, Waker},
 };
 
 const IDLE: u8 = 0;
 const NOTIFIED: u8 = 1;
 const RUNNING: u8 = 2;
 const DONE: u8 = 4;
+/// Beside the others: somebody wants it to end.
+const CANCELLED: u8 = 8;
 
-/// What reports and the code inside a poll may ask of a future.
-pub(crate) struct About {
-    pub(crate) id: TaskId,
-    pub(crate) name: Option<Box<str>>,
-    pub(crate) site: &'static Location<'static>,
-    /// Relaxed: see `carrier`.
-    cancelled: AtomicBool,
-    /// The carrier that polls it now. A request sets `cancelled`, then exchanges null for null here: who comes second sees the first.
+/// In `link`: it is a carrier's address, with this added.
+const CARRIER: usize = 1;
+
+/// A future that runs as a task, but for the future: what all of them have in common.
+///
+/// In this order, so that there is no gap, and what a poll touches lies together.
+#[repr(C)]
+pub(crate) struct Stackless {
+    vtable: &'static Vtable,
+    /// How many [`Share`]s there are.
     ///
-    /// | operation         | order             | pairs with | so that                                              |
-    /// |-------------------|-------------------|------------|------------------------------------------------------|
-    /// | poll              | swap, Acquire     | request    | the poll, and what waits in it, sees the request     |
-    /// | request, at null  | Release           | poll       | the same                                             |
-    /// | request, refused  | Relaxed           | nothing    | it has found the carrier, and wakes it               |
-    /// | end of the poll   | Relaxed           | nothing    | a request that still sees the carrier wakes in vain  |
-    carrier: AtomicPtr<()>,
-}
-
-impl About {
-    pub(crate) fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Relaxed)
-    }
-}
-
-impl fmt::Display for About {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "future {}", self.id)?;
-        if let Some(name) = &self.name {
-            write!(f, " \"{name}\"")?;
-        }
-        write!(f, ", spawned at {}", self.site)
-    }
-}
-
-/// A future in a queue.
-pub(crate) trait Run: Send + Sync {
-    /// Polls it once. Called by whoever took it out of a queue, on `carrier`.
-    fn run(self: Arc<Self>, carrier: TaskRef);
-    fn about(&self) -> &About;
-    /// Asks it to end.
-    fn cancel(self: Arc<Self>);
-}
-
-/// A future that brings a `T`, for its handle.
-pub(crate) trait Joined<T>: Run {
-    /// Whether it has ended; if not, its end will wake `waker`, the last one that came here.
-    fn poll_end(&self, waker: &Waker) -> Poll<()>;
-    fn has_ended(&self) -> bool;
-    /// Its result, once it has ended. None if it was taken before.
-    fn take(&self) -> Option<Ending<T>>;
-    /// Nobody will ask any more.
-    fn detach(&self);
-}
-
-struct Stackless<F: Future> {
+    /// | operation | order   | pairs with | so that                                                        |
+    /// |-----------|---------|------------|----------------------------------------------------------------|
+    /// | clone     | Relaxed | nothing    | the other share is what keeps it alive                         |
+    /// | drop      | AcqRel  | drop       | the last one comes after all that others did                   |
+    /// | of a live | Relaxed | nothing    | V1: there is one; the lock of the list brings what it points to |
+    shares: AtomicU32,
     /// | operation       | order             | pairs with  | so that                                                  |
     /// |-----------------|-------------------|-------------|----------------------------------------------------------|
-    /// | `wake`          | Release           | run         | F2                                                       |
-    /// | run             | swap, Acquire     | wake, idle  | F2; and a poll comes after the last one, with the future |
-    /// | idle            | Release / Relaxed | run         | the same                                                 |
+    /// | `wake`          | AcqRel            | run; idle   | F2; who puts it into a queue finds the link as its own (F5) |
+    /// | run             | AcqRel            | wake, idle, | F2; and a poll comes after the last one, with the future; |
+    /// |                 |                   | cancel      | who cancels it meanwhile finds the carrier               |
+    /// | idle            | Release / Relaxed | run, wake,  | the same                                                 |
+    /// |                 |                   | cancel      |                                                          |
     /// | woken meanwhile | and, Relaxed      | nothing     | it passes on what wakers left, to the run that follows   |
+    /// | cancel          | AcqRel            | run; looks  | as `wake`; and it finds the carrier                      |
     /// | done            | Relaxed           | nothing     | nobody polls it any more                                 |
+    /// | is cancelled    | Acquire           | cancel      | who drops it comes after what led to the request         |
     state: AtomicU8,
-    about: About,
+    fate: AtomicU8,
+    /// Which of the lists of live futures it is in.
+    list: u8,
+    /// As for the stage: F1, F4.
+    holds: Cell<Holds>,
+    /// F5. Relaxed: the queue's lock, and `state`, bring it.
+    link: AtomicPtr<()>,
     home: &'static Shared,
-    /// F1. None once it has ended.
-    future: UnsafeCell<Option<F>>,
-    outcome: Mutex<Outcome<F::Output>>,
+    pub(crate) id: TaskId,
+    origin: Origin,
+    /// `header/fate.rs`, K5.
+    joiner: Joiner,
+    place: Place,
 }
 
-struct Outcome<T> {
-    ended: bool,
-    detached: bool,
-    result: Option<Ending<T>>,
-    joiner: Option<Waker>,
+/// What depends on the future's type. Each takes the address of a [`Whole`] of that type.
+struct Vtable {
+    /// Polls it once; true if it has ended, and the stage holds how. F1 is with the caller.
+    poll: unsafe fn(NonNull<Stackless>, &Waker) -> bool,
+    /// Moves the result, if it is still there, to an `Option<Ending<T>>`. F4: the stage is the caller's.
+    take: unsafe fn(NonNull<Stackless>, *mut ()),
+    /// Drops what is left of the stage. F4, as above.
+    clear: unsafe fn(NonNull<Stackless>),
+    /// By the last share.
+    free: unsafe fn(NonNull<Stackless>),
 }
 
-// SAFETY: by F1 the future is with one thread at a time, and it may move between them; the result is behind a lock.
-unsafe impl<F: Future + Send> Sync for Stackless<F> where F::Output: Send {}
+#[repr(C)]
+struct Whole<F: Future> {
+    head: Stackless,
+    /// F1, F4.
+    stage: UnsafeCell<Stage<F>>,
+}
+
+/// No enum, whose tag would have no place of its own beside most futures.
+union Stage<F: Future> {
+    future: ManuallyDrop<F>,
+    result: ManuallyDrop<Ending<F::Output>>,
+}
+
+/// What is in the stage.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    Future,
+    Result,
+    Nothing,
+}
+
+// SAFETY: shares are counted; what is no atomic of it is constant, or belongs to one at a time: `link`, the stage and what it holds by F1 and F4, the
+// place by V1, the joiner by K5. Future and result are `Send` by `spawn`.
+unsafe impl Sync for Stackless {}
+// SAFETY: as above.
+unsafe impl Send for Stackless {}
+
+impl Stackless {
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.origin.name()
+    }
+
+    pub(crate) fn site(&self) -> &'static Location<'static> {
+        self.origin.site()
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.state.load(Acquire) & CANCELLED != 0
+    }
+
+    fn fate(&self) -> Fate<'_> {
+        // SAFETY: both are touched by this alone.
+        unsafe { Fate::of(&self.fate, &self.joiner) }
+    }
+
+    /// Leaves a wake-up. True if the future is the caller's to queue.
+    fn notify(&self) -> bool {
+        self.state.fetch_or(NOTIFIED, AcqRel) & !CANCELLED == IDLE
+    }
+}
+
+impl fmt::Display for Stackless {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "future {}", self.id)?;
+        if let Some(name) = self.name() {
+            write!(f, " \"{name}\"")?;
+        }
+        write!(f, ", spawned at {}", self.site())
+    }
+}
+
+/// A counted share of a future: of its memory. Its queue, whoever polls it, its handle and each waker has one.
+pub(crate) struct Share(NonNull<Stackless>);
+
+// SAFETY: as a reference that is counted: `Stackless` is `Send` and `Sync`, and the last one may go anywhere.
+unsafe impl Send for Share {}
+// SAFETY: as above.
+unsafe impl Sync for Share {}
+
+impl Deref for Share {
+    type Target = Stackless;
+
+    fn deref(&self) -> &Stackless {
+        // SAFETY: alive while there is a share.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Clone for Share {
+    fn clone(&self) -> Self {
+        // So many are only made by who forgets them, and the next ones would make the count wrong.
+        if self.shares.fetch_add(1, Relaxed) > u32::MAX / 2 {
+            abort();
+        }
+        Self(self.0)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if self.shares.fetch_sub(1, AcqRel) == 1 {
+            // SAFETY: the last share.
+            unsafe { (self.vtable.free)(self.0) };
+        }
+    }
+}
+
+impl Share {
+    /// With the right to all of the `Whole`.
+    fn as_raw(&self) -> NonNull<Stackless> {
+        self.0
+    }
+
+    fn into_raw(self) -> NonNull<Stackless> {
+        ManuallyDrop::new(self).0
+    }
+
+    /// # Safety
+    ///
+    /// From [`into_raw`](Self::into_raw), once.
+    unsafe fn from_raw(raw: NonNull<Stackless>) -> Self {
+        Self(raw)
+    }
+
+    /// A share of a future that others may just be letting go. None if they have.
+    ///
+    /// # Safety
+    ///
+    /// Its memory is not freed meanwhile.
+    unsafe fn of_live(future: NonNull<Stackless>) -> Option<Self> {
+        // SAFETY: the caller's promise.
+        let shares = unsafe { &future.as_ref().shares };
+        let more = |count| (count > 0 && count <= u32::MAX / 2).then(|| count + 1);
+        shares.fetch_update(Relaxed, Relaxed, more).ok().map(|_| Self(future))
+    }
+
+    /// Polls it once. Called by whoever took it out of a queue, on `carrier`.
+    pub(crate) fn run(self, carrier: TaskRef) {
+        let this = &*self;
+        this.link.store(carrier.as_raw().map_addr(|address| address | CARRIER), Relaxed);
+        // NOTIFIED becomes RUNNING; whatever else there is stays.
+        this.state.fetch_xor(NOTIFIED | RUNNING, AcqRel);
+        carrier.get().set_polling(Some(this));
+        // SAFETY: as `WAKER` wants it, but that it has no share: it does not outlive ours, and is not dropped.
+        let waker = ManuallyDrop::new(unsafe { Waker::from_raw(raw_waker(self.0)) });
+        // SAFETY: F1: taken out of a queue.
+        let ended = unsafe { (this.vtable.poll)(self.0, &waker) };
+        carrier.get().set_polling(None);
+        if ended {
+            // As for `Mode::awake`: a store would come after the wake-ups as well, but the model checker does not know it.
+            this.state.swap(DONE, Relaxed);
+            // SAFETY: entered by `spawn`; and F1: nobody else comes here.
+            unsafe { this.home.live_futures().leave(this) };
+            self.end();
+        } else if this.state.compare_exchange(RUNNING, IDLE, Release, Relaxed).is_err() {
+            // Woken meanwhile: nobody else has queued it.
+            this.state.fetch_and(!RUNNING, Relaxed);
+            this.home.place_future(self);
+        }
+    }
+
+    fn end(self) {
+        // SAFETY: once: F1, and it is polled no more.
+        let (joiner, detached) = unsafe { self.fate().end() };
+        if detached {
+            // SAFETY: F4: nobody else looks at it any more.
+            discard(|| unsafe { (self.vtable.clear)(self.0) });
+        }
+        if let Some(joiner) = joiner {
+            discard(|| joiner.wake());
+        }
+    }
+
+    /// Asks it to end.
+    pub(crate) fn cancel(&self) {
+        let before = self.state.fetch_or(NOTIFIED | CANCELLED, AcqRel);
+        if before & !CANCELLED == IDLE {
+            self.home.place_future(self.clone());
+        } else if before & RUNNING != 0 {
+            // Its poll may wait. If that has ended meanwhile, this is in vain; and the link may be another future's then.
+            let link = self.link.load(Relaxed);
+            if link.addr() & CARRIER != 0 {
+                TaskRef::from_raw(link.map_addr(|address| address & !CARRIER)).wake();
+            }
+        }
+    }
+}
 
 /// Starts `future` on `home`.
-pub(crate) fn spawn<F>(home: &'static Shared, spawn: Spawn, future: F) -> Arc<dyn Joined<F::Output>>
+pub(crate) fn spawn<F>(home: &'static Shared, spawn: Spawn, future: F) -> Handle<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let about = About {
-        id: TaskId::next(),
-        name: spawn.name,
-        site: spawn.site,
-        cancelled: AtomicBool::new(false),
-        carrier: AtomicPtr::new(ptr::null_mut()),
-    };
-    let outcome = Outcome { ended: false, detached: false, result: None, joiner: None };
-    let this = Arc::new(Stackless {
+    let here = worker::current().filter(|here| ptr::eq(here.shared, home));
+    let head = Stackless {
+        vtable: Whole::<F>::VTABLE,
+        shares: AtomicU32::new(2),
         state: AtomicU8::new(NOTIFIED),
-        about,
+        fate: AtomicU8::new(0),
+        list: home.live_futures().list_of(here.map(|here| here.index)),
+        holds: Cell::new(Holds::Future),
+        link: AtomicPtr::new(ptr::null_mut()),
         home,
-        future: UnsafeCell::new(Some(future)),
-        outcome: Mutex::new(outcome),
-    });
-    let run: Arc<dyn Run> = this.clone();
-    home.register(this.about.id, Arc::downgrade(&run));
-    home.place_future(run);
+        id: TaskId::next(),
+        origin: Origin::new(spawn.site, spawn.name),
+        joiner: UnsafeCell::new(MaybeUninit::uninit()),
+        place: Place::default(),
+    };
+    let whole = Box::new(Whole { head, stage: UnsafeCell::new(Stage { future: ManuallyDrop::new(future) }) });
+    let raw = NonNull::from(Box::leak(whole)).cast::<Stackless>();
+    // Two, as counted above.
+    let (handle, queued) = (Share(raw), Share(raw));
+    home.live_futures().enter(&handle);
+    home.place_future(queued);
     if home.is_ending() {
-        this.clone().cancel();
+        handle.cancel();
     }
-    this
+    Handle { share: handle, _result: PhantomData }
 }
 
-impl<F> Stackless<F>
+impl<F> Whole<F>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    fn outcome(&self) -> MutexGuard<'_, Outcome<F::Output>> {
-        self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
+    const VTABLE: &'static Vtable =
+        &Vtable { poll: Self::poll, take: Self::take, clear: Self::clear, free: Self::free };
+
+    /// # Safety
+    ///
+    /// `this` is a `Whole<F>`, alive, and its stage is the caller's while `f` runs.
+    unsafe fn with_stage<R>(this: NonNull<Stackless>, f: impl FnOnce(&mut Stage<F>, &Cell<Holds>) -> R) -> R {
+        // SAFETY: the caller's promise.
+        let whole = unsafe { this.cast::<Self>().as_ref() };
+        // SAFETY: as above.
+        whole.stage.with_mut(|stage| f(unsafe { &mut *stage }, &whole.head.holds))
     }
 
     /// # Safety
     ///
-    /// The caller has taken it out of a queue, and has not let go of it yet (F1).
-    unsafe fn poll(&self, waker: &Waker) -> Poll<Ending<F::Output>> {
-        // SAFETY: F1. It stays where it is until it is dropped here, or together with `self`.
-        self.future.with_mut(|slot| unsafe { self.poll_slot(&mut *slot, waker) })
-    }
-
-    /// # Safety
-    ///
-    /// `slot` is that of `self`, so the future in it is pinned.
-    unsafe fn poll_slot(&self, slot: &mut Option<F>, waker: &Waker) -> Poll<Ending<F::Output>> {
-        let Some(future) = slot else { return Poll::Pending };
-        // SAFETY: inside an `Arc`, never moved out.
-        let future = unsafe { Pin::new_unchecked(future) };
-        let polled = catch_unwind(AssertUnwindSafe(|| match self.about.is_cancelled() {
-            true => header::unwind(),
-            false => future.poll(&mut Context::from_waker(waker)),
-        }));
-        let ending = match polled {
-            Ok(Poll::Pending) => return Poll::Pending,
+    /// [`Vtable::poll`].
+    unsafe fn poll(this: NonNull<Stackless>, waker: &Waker) -> bool {
+        // SAFETY: alive, by the caller.
+        let is_cancelled = unsafe { this.as_ref() }.is_cancelled();
+        let poll_it = |stage: &mut Stage<F>, _: &Cell<Holds>| {
+            // SAFETY: it has not ended, as it is in no queue then (F4). It stays where it is until it is dropped there.
+            let future = unsafe { Pin::new_unchecked(&mut *stage.future) };
+            catch_unwind(AssertUnwindSafe(|| match is_cancelled {
+                true => header::unwind(),
+                false => future.poll(&mut Context::from_waker(waker)),
+            }))
+        };
+        // SAFETY: F1 is with the caller.
+        let ending = match unsafe { Self::with_stage(this, poll_it) } {
+            Ok(Poll::Pending) => return false,
             Ok(Poll::Ready(value)) => Ending::Value(value),
             Err(payload) => Ending::of(Err(payload)),
         };
-        // In place, as it is pinned.
-        discard(|| *slot = None);
-        Poll::Ready(ending)
+        // SAFETY: as above. In place, as it is pinned.
+        discard(|| unsafe { Self::clear(this) });
+        // SAFETY: as above.
+        unsafe {
+            Self::with_stage(this, |stage, holds| {
+                stage.result = ManuallyDrop::new(ending);
+                holds.set(Holds::Result);
+            });
+        }
+        true
     }
 
-    fn end(&self, ending: Ending<F::Output>) {
-        let mut outcome = self.outcome();
-        outcome.ended = true;
-        let unwanted = match outcome.detached {
-            true => Some(ending),
-            false => outcome.result.replace(ending),
+    /// # Safety
+    ///
+    /// [`Vtable::take`].
+    unsafe fn take(this: NonNull<Stackless>, to: *mut ()) {
+        let take_from = |stage: &mut Stage<F>, holds: &Cell<Holds>| {
+            let is_there = holds.replace(Holds::Nothing) == Holds::Result;
+            // SAFETY: there; and, by the line above, taken once.
+            is_there.then(|| unsafe { ManuallyDrop::take(&mut stage.result) })
         };
-        let joiner = outcome.joiner.take();
-        drop(outcome);
-        discard(|| drop(unwanted));
-        discard(|| joiner.into_iter().for_each(Waker::wake));
+        // SAFETY: F4 is with the caller, and `to` is as it should be.
+        unsafe { *to.cast::<Option<Ending<F::Output>>>() = Self::with_stage(this, take_from) };
     }
-}
 
-impl<F> Run for Stackless<F>
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    fn run(self: Arc<Self>, carrier: TaskRef) {
-        self.state.swap(RUNNING, Acquire);
-        self.about.carrier.swap(carrier.as_raw(), Acquire);
-        carrier.get().set_polling(Some(&self.about));
-        let waker = Waker::from(self.clone());
-        // SAFETY: the caller has taken it out of a queue.
-        let polled = unsafe { self.poll(&waker) };
-        carrier.get().set_polling(None);
-        self.about.carrier.store(ptr::null_mut(), Relaxed);
-        match polled {
-            Poll::Ready(ending) => {
-                self.state.store(DONE, Relaxed);
-                self.home.forget_future(self.about.id);
-                self.end(ending);
+    /// # Safety
+    ///
+    /// [`Vtable::clear`].
+    unsafe fn clear(this: NonNull<Stackless>) {
+        let drop_it = |stage: &mut Stage<F>, holds: &Cell<Holds>| match holds.replace(Holds::Nothing) {
+            // SAFETY: there; and, by the line above, dropped once, even if the drop panics.
+            Holds::Future => unsafe { ManuallyDrop::drop(&mut stage.future) },
+            // SAFETY: as above.
+            Holds::Result => unsafe { ManuallyDrop::drop(&mut stage.result) },
+            Holds::Nothing => {}
+        };
+        // SAFETY: F4 is with the caller.
+        unsafe { Self::with_stage(this, drop_it) };
+    }
+
+    /// # Safety
+    ///
+    /// [`Vtable::free`].
+    unsafe fn free(this: NonNull<Stackless>) {
+        // SAFETY: the box of `spawn`, and nobody else knows of it but the list of those alive; the stage, which the box does not drop, is
+        // ours.
+        unsafe {
+            let head = this.as_ref();
+            if head.state.load(Relaxed) & DONE == 0 {
+                head.home.live_futures().leave(head); // one that nobody can wake any more
             }
-            Poll::Pending => {
-                if self.state.compare_exchange(RUNNING, IDLE, Release, Relaxed).is_err() {
-                    // Woken meanwhile: nobody else has queued it.
-                    self.state.fetch_and(!RUNNING, Relaxed);
-                    self.home.place_future(self);
-                }
+            if head.holds.get() != Holds::Nothing {
+                discard(|| Self::clear(this)); // its drop may panic
             }
-        }
-    }
-
-    fn about(&self) -> &About {
-        &self.about
-    }
-
-    fn cancel(self: Arc<Self>) {
-        self.about.cancelled.store(true, Relaxed);
-        let null = ptr::null_mut();
-        if let Err(carrier) = self.about.carrier.compare_exchange(null, null, Release, Relaxed) {
-            TaskRef::from_raw(carrier).wake(); // its poll may wait; at worst in vain
-        }
-        self.wake();
-    }
-}
-
-impl<F> Joined<F::Output> for Stackless<F>
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    fn poll_end(&self, waker: &Waker) -> Poll<()> {
-        if self.has_ended() {
-            return Poll::Ready(());
-        }
-        let mine = waker.clone(); // foreign code, so before the lock
-        let mut outcome = self.outcome();
-        if outcome.ended {
-            return Poll::Ready(());
-        }
-        let old = outcome.joiner.replace(mine);
-        drop(outcome);
-        drop(old);
-        Poll::Pending
-    }
-
-    fn has_ended(&self) -> bool {
-        self.outcome().ended
-    }
-
-    fn take(&self) -> Option<Ending<F::Output>> {
-        self.outcome().result.take()
-    }
-
-    fn detach(&self) {
-        let mut outcome = self.outcome();
-        outcome.detached = true;
-        let (result, joiner) = (outcome.result.take(), outcome.joiner.take());
-        drop(outcome);
-        discard(|| drop(result));
-        drop(joiner);
-    }
-}
-
-impl<F> Wake for Stackless<F>
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    fn wake(self: Arc<Self>) {
-        if self.state.fetch_or(NOTIFIED, Release) == IDLE {
-            let home = self.home;
-            home.place_future(self);
-        }
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if self.state.fetch_or(NOTIFIED, Release) == IDLE {
-            self.home.place_future(self.clone());
+            drop(Box::from_raw(this.cast::<Self>().as_ptr()));
         }
     }
 }
 
-impl<F: Future> Drop for Stackless<F> {
+/// What waits for a future that brings a `T`: for its join handle.
+pub(crate) struct Handle<T> {
+    share: Share,
+    /// `T` is the output of the future.
+    _result: PhantomData<fn() -> T>,
+}
+
+// SAFETY: the result goes to one taker, and is Send by `spawn`; all else of a future is shared by its own rules.
+unsafe impl<T: Send> Send for Handle<T> {}
+// SAFETY: a shared handle asks whether the future has ended, who it is, and cancels it.
+unsafe impl<T: Send> Sync for Handle<T> {}
+
+impl<T> Deref for Handle<T> {
+    type Target = Share;
+
+    fn deref(&self) -> &Share {
+        &self.share
+    }
+}
+
+impl<T> Handle<T> {
+    pub(crate) fn has_ended(&self) -> bool {
+        self.fate().has_ended()
+    }
+
+    /// Whether it has ended; if not, its end will wake `waker`, the last one that came here.
+    pub(crate) fn poll_end(&mut self, waker: &Waker) -> Poll<()> {
+        // SAFETY: `&mut` of the handle.
+        unsafe { self.fate().poll_end(waker) }
+    }
+
+    /// The result of a future that has ended. None if it was taken before.
+    pub(crate) fn take(&mut self) -> Option<Ending<T>> {
+        debug_assert!(self.has_ended());
+        let mut result: Option<Ending<T>> = None;
+        // SAFETY: ended, not detached, so the stage is ours (F4); `T` is the output of the future.
+        unsafe { (self.vtable.take)(self.share.0, (&raw mut result).cast()) };
+        result
+    }
+}
+
+impl<T> Drop for Handle<T> {
     fn drop(&mut self) {
-        // One that nobody can wake any more.
-        if self.state.load(Relaxed) != DONE {
-            self.home.forget_future(self.about.id);
+        // SAFETY: the handle, which ends here.
+        let Detached { waker, ended } = unsafe { self.fate().detach() };
+        if ended {
+            let result = self.take();
+            discard(|| drop(result));
         }
+        drop(waker); // foreign code, so at the end
     }
 }
+
+fn raw_waker(future: NonNull<Stackless>) -> RawWaker {
+    RawWaker::new(future.as_ptr().cast_const().cast(), &WAKER)
+}
+
+/// Of a waker's data.
+///
+/// # Safety
+///
+/// A waker of this file's, whose share the caller takes, or does not drop.
+unsafe fn share(data: *const ()) -> Share {
+    // SAFETY: from a `NonNull` by `raw_waker`; the rest is the caller's promise.
+    unsafe { Share::from_raw(NonNull::new_unchecked(data.cast_mut().cast())) }
+}
+
+/// A waker has a share, but for the one that a poll lends.
+pub(crate) static WAKER: RawWakerVTable = RawWakerVTable::new(
+    |data| {
+        // SAFETY: the share stays the waker's.
+        let share = ManuallyDrop::new(unsafe { share(data) });
+        raw_waker(Share::clone(&share).into_raw())
+    },
+    |data| {
+        // SAFETY: the waker ends here.
+        let share = unsafe { share(data) };
+        if share.notify() {
+            let home = share.home;
+            home.place_future(share);
+        }
+    },
+    |data| {
+        // SAFETY: the share stays the waker's.
+        let share = ManuallyDrop::new(unsafe { share(data) });
+        if share.notify() {
+            share.home.place_future(Share::clone(&share));
+        }
+    },
+    // SAFETY: the waker ends here.
+    |data| drop(unsafe { share(data) }),
+);
 
 #[cfg(all(test, loom))]
 mod models;

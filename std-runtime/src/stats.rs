@@ -61,7 +61,7 @@ pub fn stats() -> Stats {
         }
     });
     for_each_runtime(|runtime| {
-        stats.futures += runtime.count_futures();
+        stats.futures += runtime.live_futures().count();
         stack::for_each_slot(|slot| stats.green_threads += usize::from(TaskRef::of(slot).survey(runtime).is_some()));
     });
     stats

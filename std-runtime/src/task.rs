@@ -222,7 +222,7 @@ pub fn current_id() -> Option<TaskId> {
 /// The name of the green thread, or the future, that calls, if it has one.
 pub fn current_name() -> Option<Box<str>> {
     let task = worker::current_task()?.get();
-    task.future().map_or_else(|| task.name(), |future| future.name.as_deref()).map(Box::from)
+    task.future().map_or_else(|| task.name(), |future| future.name()).map(Box::from)
 }
 
 /// Whether the green thread that calls was asked to end. It need not obey at once: to unwind is the business of its next

@@ -81,8 +81,7 @@ pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) shared: &'static Shared,
     free: SpinMutex<Free>,
-    /// Not a spinning lock: the queue may grow under it.
-    futures: Mutex<Futures>,
+    futures: SpinMutex<Futures>,
     /// Of the sockets that wait for their events here.
     pub(crate) poller: Poller,
     /// Whether the thread has ended, so that it sleeps for good (SeqCst: deadlock detection counts threads).
@@ -208,7 +207,7 @@ impl Worker {
             index,
             shared,
             free: SpinMutex::new(Free::new()),
-            futures: Mutex::new(Futures::new()),
+            futures: SpinMutex::new(Futures::new()),
             poller: Poller::new(),
             ended: AtomicBool::new(false),
             thread: Mutex::new(None),
@@ -240,7 +239,7 @@ impl Worker {
     pub(crate) fn new_spare(index: usize, shared: &'static Shared) -> Self {
         let spare = Self { watched: Watched::new(false), ended: AtomicBool::new(true), ..Self::new(index, shared) };
         spare.free.lock().closed = true;
-        spare.futures().closed = true;
+        spare.futures.lock().closed = true;
         spare
     }
 
@@ -432,17 +431,14 @@ impl Worker {
 
     fn open(&self) {
         self.free.lock().closed = false;
-        self.futures().closed = false;
+        self.futures.lock().closed = false;
     }
 
     /// W4: no more tasks here, if there is none.
     fn close(&self) -> bool {
-        let (mut free, mut futures) = (self.free.lock(), self.futures());
-        let closed = self.live.load(Relaxed) == 0 && futures.queue.is_empty();
+        let (mut free, mut futures) = (self.free.lock(), self.futures.lock());
+        let closed = self.live.load(Relaxed) == 0 && futures.queue.len() == 0;
         (free.closed, futures.closed) = (closed, closed);
-        if closed {
-            futures.queue = Default::default(); // the worker stays for ever, the room for its queue need not
-        }
         closed
     }
 

@@ -18,7 +18,7 @@ use core::{
     fmt,
     future::Future,
     pin::Pin,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 impl<T, H: Home<T>> Sender<T, H> {
@@ -39,7 +39,7 @@ impl<T, H: Home<T>> Sender<T, H> {
     /// assert_eq!(rx.recv(), Ok(1));
     /// ```
     pub fn send_async(&self, value: T) -> SendFuture<'_, T, H> {
-        SendFuture { wait: Wait::send(self.shared(), value), polled: false }
+        SendFuture { wait: Wait::send(self.shared(), value) }
     }
 }
 
@@ -73,7 +73,6 @@ impl<T, H: Home<T>> Receiver<T, H> {
         let kind = if shared.buffer.is_rendezvous() { Kind::Value } else { Kind::Look };
         RecvFuture {
             wait: Wait::receive(shared, kind),
-            polled: false,
             #[cfg(feature = "alloc")]
             alarm: Alarm::default(),
         }
@@ -84,14 +83,12 @@ impl<T, H: Home<T>> Receiver<T, H> {
 #[must_use = "a future does nothing unless it is polled"]
 pub struct SendFuture<'a, T, H: Home<T> = OnHeap<T>> {
     wait: Wait<'a, T, H::Buffer>,
-    polled: bool,
 }
 
 /// The future of [`Receiver::recv_async`].
 #[must_use = "a future does nothing unless it is polled"]
 pub struct RecvFuture<'a, T, H: Home<T> = OnHeap<T>> {
     wait: Wait<'a, T, H::Buffer>,
-    polled: bool,
     /// For the channels that the clock fills. All of them are on the heap.
     #[cfg(feature = "alloc")]
     alarm: Alarm,
@@ -128,7 +125,7 @@ impl<T, H: Home<T>> Future for SendFuture<'_, T, H> {
         // SAFETY: nothing is moved out of it.
         let this = unsafe { self.get_unchecked_mut() };
         assert!(!this.wait.is_over(), "a `SendFuture` was polled after it was ready");
-        step(&mut this.polled, &this.wait, context.waker());
+        this.wait.update_waker(context.waker());
         // SAFETY: P1: pinned, and the wait's drop runs before its memory goes.
         unsafe { this.wait.poll_send(context.waker()) }
     }
@@ -141,7 +138,7 @@ impl<T, H: Home<T>> Future for RecvFuture<'_, T, H> {
         // SAFETY: nothing is moved out of it.
         let this = unsafe { self.get_unchecked_mut() };
         assert!(!this.wait.is_over(), "a `RecvFuture` was polled after it was ready");
-        step(&mut this.polled, &this.wait, context.waker());
+        this.wait.update_waker(context.waker());
         // SAFETY: P1: pinned, and the wait's drop runs before its memory goes.
         let received = unsafe { this.wait.poll_recv(context.waker()) };
         #[cfg(feature = "alloc")]
@@ -151,13 +148,6 @@ impl<T, H: Home<T>> Future for RecvFuture<'_, T, H> {
             Poll::Ready(_) => this.alarm.take_back(),
         }
         received.map_err(|_| RecvError)
-    }
-}
-
-/// Before every poll but the first: the waker may be another one.
-fn step<T, B: Buffer<T> + ?Sized>(polled: &mut bool, wait: &Wait<'_, T, B>, waker: &Waker) {
-    if core::mem::replace(polled, true) {
-        wait.update_waker(waker);
     }
 }
 

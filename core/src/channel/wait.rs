@@ -303,9 +303,10 @@ impl<'a, T, B: Buffer<T> + ?Sized> Wait<'a, T, B> {
         }
     }
 
-    /// A future may be polled by another task than before: the news is to go to the last one.
+    /// A future may be polled by another task than before: the news is to go to the last one. Before the first poll, and once
+    /// there are news, there is nothing to do.
     pub(super) fn update_waker(&self, waker: &Waker) {
-        if self.stage.get() != Stage::Enlisted {
+        if self.stage.get() != Stage::Enlisted || self.turn.outcome().is_some() {
             return;
         }
         let mut waker = waker.clone();

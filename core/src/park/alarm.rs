@@ -5,12 +5,14 @@
 //!   `Drop` at the latest, the hook has none.
 
 use super::{NOBODY, Tick, hooks};
+use alloc::boxed::Box;
 use core::task::Waker;
 
 /// Foreign code runs in each call: the hook, and the waker's. Not under a lock.
 #[derive(Default)]
 pub(crate) struct Alarm {
-    set: Option<Set>,
+    /// Few futures have one: the others need not have the room.
+    set: Option<Box<Set>>,
 }
 
 struct Set {
@@ -34,12 +36,12 @@ impl Alarm {
         let Some(alarms) = hooks::alarms() else { return };
         self.take_back();
         let waker = waker.clone();
-        self.set = Some(Set { tick, number: (alarms.set)(tick, &waker), waker });
+        self.set = Some(Box::new(Set { tick, number: (alarms.set)(tick, &waker), waker }));
     }
 
     pub(crate) fn take_back(&mut self) {
-        if let Some((Set { tick, number, .. }, alarms)) = self.set.take().zip(hooks::alarms()) {
-            (alarms.take_back)(tick, number);
+        if let Some((set, alarms)) = self.set.take().zip(hooks::alarms()) {
+            (alarms.take_back)(set.tick, set.number);
         }
     }
 }

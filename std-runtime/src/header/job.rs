@@ -69,7 +69,8 @@ pub(super) unsafe fn run_job<F: FnOnce() -> T, T>(job: *mut ()) {
     let panicked = matches!(result, Ending::Panic(_));
     // SAFETY: nobody looks at the result before ENDED is set.
     job.result.with_mut(|place| unsafe { *place = Some(result) });
-    let (joiner, detached) = task.end();
+    // SAFETY: by the task, once.
+    let (joiner, detached) = unsafe { task.fate().end() };
     if let Some(joiner) = joiner {
         discard(|| joiner.wake());
     }

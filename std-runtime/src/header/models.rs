@@ -2,6 +2,7 @@
 
 use super::*;
 use loom::thread;
+use std::mem::MaybeUninit;
 
 /// A task that is ready, has run on no worker yet, and is held by more than the model lets go. Freed by [`free`].
 pub(crate) fn task() -> TaskRef {
@@ -11,6 +12,7 @@ pub(crate) fn task() -> TaskRef {
         fate: AtomicU8::new(0),
         is_carrier: Cell::new(false),
         roams: Cell::new(false),
+        class: Cell::new(Class::DEFAULT),
         shields: Cell::new(0),
         next: Cell::new(None),
         previous: Cell::new(None),

@@ -1,22 +1,16 @@
-//! The other end of a task, which its join handle holds: K5.
+//! The other end of a green thread, which its join handle holds.
 
 use super::{
-    Task, TaskId, TaskRef,
+    TaskId, TaskRef,
+    fate::Detached,
     job::{Ending, abandon},
 };
-use crate::{
-    scope::Members,
-    sync::{UnsafeCell, atomic::Ordering::*},
-};
+use crate::{scope::Members, sync::UnsafeCell};
 use std::{
     ptr::NonNull,
     sync::Arc,
     task::{Poll, Waker},
 };
-
-pub(super) const ENDED: u8 = 1;
-const DETACHED: u8 = 2;
-const WAITED: u8 = 4;
 
 /// What [`spawn`](TaskRef::prepare) leaves for the join handle.
 pub(crate) struct Outcome<T> {
@@ -30,16 +24,6 @@ pub(crate) struct Outcome<T> {
 unsafe impl<T: Send> Send for Outcome<T> {}
 // SAFETY: a shared outcome only asks whether the task has ended.
 unsafe impl<T: Send> Sync for Outcome<T> {}
-
-impl Task {
-    /// The task's end, behind its result: whom it has to wake, and whether nobody else wants the result.
-    pub(super) fn end(&self) -> (Option<Waker>, bool) {
-        let before = self.fate.fetch_or(ENDED, AcqRel);
-        // SAFETY: K5: there, and ours.
-        let take = || self.joiner.with_mut(|joiner| unsafe { (*joiner).assume_init_read() });
-        ((before & WAITED != 0).then(take), before & DETACHED != 0)
-    }
-}
 
 impl<T> Outcome<T> {
     pub(crate) fn task(&self) -> TaskRef {
@@ -79,44 +63,10 @@ impl<T> Outcome<T> {
 
     /// Whether the task has ended; if not, its end will wake `waker`, the last one that came here.
     pub(crate) fn poll_end(&mut self, waker: &Waker) -> Poll<()> {
-        let Task { fate, joiner, .. } = self.task.get();
-        let before = fate.load(Acquire);
-        if before & ENDED != 0 {
-            return Poll::Ready(());
-        }
-        let old = match self.take_waker(before) {
-            Err(Ended) => return Poll::Ready(()),
-            Ok(old) => old,
-        };
-        let new = old.filter(|old| old.will_wake(waker)).unwrap_or_else(|| waker.clone());
-        // SAFETY: K5: WAITED is clear.
-        joiner.with_mut(|joiner| unsafe { (*joiner).write(new) });
-        if fate.fetch_or(WAITED, AcqRel) & ENDED == 0 {
-            return Poll::Pending;
-        }
-        // It has ended meanwhile, and saw no waker.
-        fate.fetch_and(!WAITED, Relaxed);
-        // SAFETY: written above, and nobody took it.
-        drop(joiner.with_mut(|joiner| unsafe { (*joiner).assume_init_read() }));
-        Poll::Ready(())
-    }
-
-    /// Takes back the waker that a poll has left. `before` is what the fate was.
-    fn take_waker(&self, before: u8) -> Result<Option<Waker>, Ended> {
-        let Task { fate, joiner, .. } = self.task.get();
-        if before & WAITED == 0 {
-            return Ok(None); // only the handle sets it
-        }
-        if fate.fetch_and(!WAITED, Acquire) & ENDED != 0 {
-            return Err(Ended); // the task has taken it
-        }
-        // SAFETY: K5: it was set, and we have cleared it first.
-        Ok(Some(joiner.with_mut(|joiner| unsafe { (*joiner).assume_init_read() })))
+        // SAFETY: `&mut` of the handle's part.
+        unsafe { self.task.get().fate().poll_end(waker) }
     }
 }
-
-/// The task was quicker.
-struct Ended;
 
 impl<T> Drop for Outcome<T> {
     fn drop(&mut self) {
@@ -127,9 +77,9 @@ impl<T> Drop for Outcome<T> {
             }
         }
         let _let_go = LetGo(self.task);
-        let fate = &self.task.get().fate;
-        let waker = self.take_waker(fate.load(Relaxed)).ok().flatten();
-        if fate.fetch_or(DETACHED, Acquire) & ENDED != 0 {
+        // SAFETY: the handle's part, which ends here.
+        let Detached { waker, ended } = unsafe { self.task.get().fate().detach() };
+        if ended {
             abandon(self.take(), self.scope.as_deref());
         }
         drop(waker); // foreign code, so at the end

@@ -82,7 +82,7 @@ impl TaskRef {
     }
 }
 
-static WAKER: RawWakerVTable = RawWakerVTable::new(
+pub(super) static WAKER: RawWakerVTable = RawWakerVTable::new(
     |task| RawWaker::new(task, &WAKER),
     |task| TaskRef::from_raw(task.cast_mut()).wake(),
     |task| TaskRef::from_raw(task.cast_mut()).wake(),

@@ -42,8 +42,8 @@ impl Blame {
         if self.blamed.contains(&id) {
             return;
         }
-        let future = worker.shared.future(id);
-        let who = future.as_ref().map(|future| future.about().to_string()).or_else(|| hold.describe());
+        let future = worker.shared.live_futures().find(id);
+        let who = future.as_ref().map(|future| future.to_string()).or_else(|| hold.describe());
         drop(hold);
         let line = move || {
             if let Some(who) = who {

@@ -9,13 +9,13 @@ use super::region::guard_size;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Class(u8);
 
-/// The bytes of a slot (a green thread's stack, its header and its guard), and how many slots to reserve.
-const SIZES: [(usize, u32); COUNT] = [
-    (64 * 1024, 1 << 20),
-    (256 * 1024, 1 << 20),
-    (1024 * 1024, 1 << 18),
-    (8 * 1024 * 1024, 1 << 15),
-    (64 * 1024 * 1024, 1 << 12),
+/// The bytes of a slot (a green thread's stack, its header and its guard), as a power of two, and how many slots to reserve.
+const SIZES: [(u32, u32); COUNT] = [
+    (16, 1 << 20), // 64 KiB
+    (18, 1 << 20), // 256 KiB
+    (20, 1 << 18), // 1 MiB
+    (23, 1 << 15), // 8 MiB
+    (26, 1 << 12), // 64 MiB
 ];
 
 pub(super) const COUNT: usize = 5;
@@ -37,7 +37,7 @@ impl Class {
 
     /// What the largest has for the calls of a green thread.
     pub(crate) fn most() -> usize {
-        SIZES[COUNT - 1].0 - guard_size() - TOP
+        Self::ALL[COUNT - 1].size() - guard_size() - TOP
     }
 
     pub(super) const fn index(self) -> usize {
@@ -46,6 +46,11 @@ impl Class {
 
     /// The bytes of a slot.
     pub(crate) const fn size(self) -> usize {
+        1 << self.size_bits()
+    }
+
+    /// The size, as a power of two: a division by it would take longer than all else that a spawn does with a slot.
+    pub(super) const fn size_bits(self) -> u32 {
         SIZES[self.index()].0
     }
 

@@ -116,6 +116,16 @@ impl Slot {
         self.class.size()
     }
 
+    pub(crate) fn class(self) -> Class {
+        self.class
+    }
+
+    /// The slot of `class` around `inside` (T3).
+    pub(crate) fn around<T>(inside: NonNull<T>, class: Class) -> Self {
+        let base = inside.cast::<u8>().as_ptr().map_addr(|address| address & !(class.size() - 1));
+        Self { base: NonNull::new(base).expect("no slot lies at the bottom of memory"), class }
+    }
+
     /// One past the highest address. A multiple of its size (T3).
     pub(crate) fn top(self) -> *mut u8 {
         self.base().wrapping_add(self.size())
@@ -257,8 +267,7 @@ impl Lists {
     }
 
     fn pop(&mut self, region: &Region) -> Option<u32> {
-        let Self { warm, idle, cold, .. } = self;
-        [warm, idle, cold].into_iter().find_map(|chain| chain.pop(region))
+        self.warm.pop(region).or_else(|| self.idle.pop(region)).or_else(|| self.cold.pop(region))
     }
 }
 

@@ -159,7 +159,7 @@ impl Region {
 
     /// The index of the slot around `address`, ready or not.
     pub(super) fn index_of(&self, address: usize) -> Option<u32> {
-        let index = address.checked_sub(self.base.addr().get())? / self.class.size();
+        let index = address.checked_sub(self.base.addr().get())? >> self.class.size_bits();
         (index < self.slots as usize).then_some(index as u32)
     }
 

@@ -6,8 +6,8 @@ use crate::{
     runtime::models as runtimes,
     worker::{self, Worker},
 };
-use loom::thread;
-use std::future::poll_fn;
+use loom::{sync::atomic::AtomicBool, thread};
+use std::{future::poll_fn, sync::Arc};
 
 /// What carriers do, one after the other, until `done` says so: F1 is in the checker's cell around the future.
 fn carry(worker: &Worker, carrier: TaskRef, done: impl Fn() -> bool) {
@@ -18,8 +18,6 @@ fn carry(worker: &Worker, carrier: TaskRef, done: impl Fn() -> bool) {
         }
     }
 }
-
-type Handle = Arc<dyn Joined<()>>;
 
 /// A runtime of one worker, whose carriers the model's threads are, and a future that waits for `count` wake-ups.
 fn model(count: usize, wakers: usize, cancel: bool) {
@@ -34,14 +32,17 @@ fn model(count: usize, wakers: usize, cancel: bool) {
         let future = {
             let (came, waker) = (came.clone(), waker.clone());
             poll_fn(move |cx| {
-                *waker.lock().unwrap() = Some(cx.waker().clone());
+                // Shares are counted by the checker's atomics: not under a lock that it does not know.
+                let new = cx.waker().clone();
+                let old = waker.lock().unwrap().replace(new);
+                drop(old);
                 match came.iter().filter(|came| came.load(Relaxed)).count() >= count {
                     true => Poll::Ready(()),
                     false => Poll::Pending,
                 }
             })
         };
-        let handle: Handle = spawn(shared, Spawn::here(), future);
+        let mut handle = spawn(shared, Spawn::here(), future);
         // The first poll is before the others begin: there is a waker then.
         worker.pop_future().expect("a new future is queued").run(carriers[0]);
         let waker = waker.lock().unwrap().take().expect("a poll that waits");
@@ -63,7 +64,7 @@ fn model(count: usize, wakers: usize, cancel: bool) {
         }
         drop(waker);
         let cancels = cancel.then(|| {
-            let handle = handle.clone();
+            let handle = Share::clone(&handle);
             thread::spawn(move || handle.cancel())
         });
         carry(worker, carriers[0], || handle.has_ended());
@@ -132,9 +133,9 @@ fn future_is_cancelled_inside_a_poll() {
             }
             Poll::Ready(())
         });
-        let handle: Handle = spawn(shared, Spawn::here(), call);
+        let mut handle = spawn(shared, Spawn::here(), call);
         let cancels = {
-            let handle = handle.clone();
+            let handle = Share::clone(&handle);
             thread::spawn(move || handle.cancel())
         };
         worker.pop_future().expect("a new future is queued").run(carrier);
@@ -145,6 +146,66 @@ fn future_is_cancelled_inside_a_poll() {
         }
         while worker::models::woken(worker).is_some() {}
         drop(handle);
+        // SAFETY: the other thread has ended.
+        unsafe {
+            models::free(carrier);
+            runtimes::free(shared);
+        }
+    });
+}
+
+/// Who cancels a future while it is polled is seen by its destructor, with all that he did before. Fails if
+/// `cancel` is Acquire, or the look at it Relaxed.
+#[test]
+fn future_is_dropped_after_what_came_before_its_cancel() {
+    /// Notes what it sees: a panic of a destructor would go no further than the runtime.
+    struct Looks(Arc<AtomicBool>, Arc<AtomicBool>);
+    impl Drop for Looks {
+        fn drop(&mut self) {
+            self.1.store(self.0.load(Relaxed), Relaxed);
+        }
+    }
+    loom::model(|| {
+        let shared = runtimes::shared(1);
+        let worker = &shared.workers()[0];
+        let carrier = models::task();
+        let (came, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let looks = Looks(came.clone(), seen.clone());
+        let never = poll_fn(move |_| {
+            let _mine = &looks;
+            Poll::<()>::Pending
+        });
+        let mut handle = spawn(shared, Spawn::here(), never);
+        let share = Share::clone(&handle);
+        let cancels = thread::spawn(move || {
+            came.store(true, Relaxed);
+            share.cancel();
+        });
+        carry(worker, carrier, || handle.has_ended());
+        assert!(matches!(handle.take(), Some(Ending::Cancelled)));
+        assert!(seen.load(Relaxed));
+        cancels.join().unwrap();
+        drop(handle);
+        // SAFETY: the other thread has ended.
+        unsafe {
+            models::free(carrier);
+            runtimes::free(shared);
+        }
+    });
+}
+
+/// The handle is dropped while the future ends: whoever drops the last share frees what the other has left. Fails if the drop of a
+/// share is less than AcqRel, either way.
+#[test]
+fn future_is_freed_by_the_last_share() {
+    loom::model(|| {
+        let shared = runtimes::shared(1);
+        let worker = &shared.workers()[0];
+        let carrier = models::task();
+        let handle = spawn(shared, Spawn::here(), std::future::ready(()));
+        let polls = thread::spawn(move || worker.pop_future().expect("a new future is queued").run(carrier));
+        drop(handle);
+        polls.join().unwrap();
         // SAFETY: the other thread has ended.
         unsafe {
             models::free(carrier);

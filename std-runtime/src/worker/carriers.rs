@@ -2,54 +2,48 @@
 //!
 //! A blocking call in a poll parks the carrier; with none at work, the worker takes another for the futures that wait.
 
-use super::{After, Worker, current, current_task};
+use super::{After, Worker, current_task};
 use crate::{
-    header::{Spawn, TaskRef, discard},
+    header::{Spawn, TaskRef},
     stack::{self, Class},
-    stackless::Run,
-    sync::{MutexGuard, atomic::Ordering::*},
-};
-use std::{
-    collections::VecDeque,
-    sync::{Arc, PoisonError},
+    stackless::{Queue, Share},
+    sync::atomic::Ordering::*,
 };
 
 /// How many futures a carrier polls before it lets the green threads go.
 const POLLS_IN_A_ROW: u32 = 32;
 /// How many carriers without work a worker keeps.
 const IDLE_CARRIERS: usize = 2;
+/// How many futures a thief takes at most: it walks through them under a spinning lock.
+const STOLEN_AT_ONCE: usize = 64;
 
 pub(super) struct Futures {
-    pub(super) queue: VecDeque<Arc<dyn Run>>,
+    pub(super) queue: Queue,
     pub(super) closed: bool,
 }
 
 impl Futures {
     pub(super) const fn new() -> Self {
-        Self { queue: VecDeque::new(), closed: false }
+        Self { queue: Queue::new(), closed: false }
     }
 }
 
 impl Worker {
-    pub(super) fn futures(&self) -> MutexGuard<'_, Futures> {
-        self.futures.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Puts a future here that wants to be polled. Gives it back if this worker has ended. True if somebody else should help: it
+    /// Puts a future here that wants to be polled, from the worker `here`. Gives it back if this worker has ended. True if somebody else should help: it
     /// will have to wait for more than the end of the poll that has woken it.
-    pub(crate) fn place_future(&self, future: Arc<dyn Run>) -> Result<bool, Arc<dyn Run>> {
-        let mut futures = self.futures();
+    pub(crate) fn place_future(&self, future: Share, here: Option<&Worker>) -> Result<bool, Share> {
+        let mut futures = self.futures.lock();
         if futures.closed {
             return Err(future);
         }
-        futures.queue.push_back(future);
+        futures.queue.push(future);
         let len = futures.queue.len();
         self.futures_len.store(len, SeqCst);
         drop(futures);
         self.rouse();
         let is_next = len == 1
-            && current().is_some_and(|here| std::ptr::eq(here, self))
-            && current_task().is_some_and(|task| task.get().is_carrier.get());
+            && here.is_some_and(|here| std::ptr::eq(here, self))
+            && self.watched.task().is_some_and(|task| task.get().is_carrier.get());
         Ok(!is_next)
     }
 
@@ -89,8 +83,7 @@ impl Worker {
         let mut polls = 0;
         loop {
             if let Some(future) = self.pop_future() {
-                // Its last share may go there, and with it the future, whose drop may panic.
-                discard(|| future.run(me));
+                future.run(me);
                 polls += 1;
                 if self.watched.is_asked() {
                     self.give_way(me);
@@ -110,12 +103,12 @@ impl Worker {
         self.local.busy_carriers.set(self.local.busy_carriers.get() - 1);
     }
 
-    pub(crate) fn pop_future(&self) -> Option<Arc<dyn Run>> {
+    pub(crate) fn pop_future(&self) -> Option<Share> {
         if self.futures_len.load(Relaxed) == 0 {
             return None;
         }
-        let mut futures = self.futures();
-        let future = futures.queue.pop_front();
+        let mut futures = self.futures.lock();
+        let future = futures.queue.pop();
         self.futures_len.store(futures.queue.len(), SeqCst);
         future
     }
@@ -127,15 +120,15 @@ impl Worker {
                 if other.futures_len.load(SeqCst) == 0 {
                     return false;
                 }
-                let mut theirs = other.futures();
+                let mut theirs = other.futures.lock();
                 let half = theirs.queue.len().div_ceil(2);
-                let taken: Vec<_> = theirs.queue.drain(..half).collect();
+                let taken = theirs.queue.take(half.min(STOLEN_AT_ONCE));
                 other.futures_len.store(theirs.queue.len(), SeqCst);
                 drop(theirs);
-                let found = !taken.is_empty();
-                let mut mine = self.futures();
+                let found = taken.len() > 0;
+                let mut mine = self.futures.lock();
                 // Not closed: that happens on this thread.
-                mine.queue.extend(taken);
+                mine.queue.append(taken);
                 self.futures_len.store(mine.queue.len(), SeqCst);
                 found
             })

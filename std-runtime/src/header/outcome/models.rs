@@ -1,7 +1,10 @@
 //! The end of a task against its handle.
 
 use super::*;
-use crate::header::models::{free, task};
+use crate::{
+    header::models::{free, task},
+    sync::atomic::Ordering::Relaxed,
+};
 use loom::thread;
 use std::{sync::atomic::AtomicUsize, task::Wake};
 
@@ -40,7 +43,8 @@ fn end(task: TaskRef, result: NonNull<UnsafeCell<Option<Ending<Arc<()>>>>>, valu
     let result = unsafe { result.as_ref() };
     // SAFETY: nobody looks at the result before ENDED is set.
     result.with_mut(|place| unsafe { *place = Some(Ending::Value(value)) });
-    let (joiner, detached) = task.get().end();
+    // SAFETY: by the task, once.
+    let (joiner, detached) = unsafe { task.get().fate().end() };
     joiner.into_iter().for_each(Waker::wake);
     if detached {
         // SAFETY: detached, so nobody else looks at it any more.
