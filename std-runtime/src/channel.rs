@@ -18,7 +18,7 @@ pub use greenlight_core::channel::*;
 ///
 /// # Cost
 ///
-/// A channel. Only a future costs more while it waits, an entry in a sorted list, and the first of them a thread for the timers.
+/// A channel. Only a future costs more while it waits, a timer, and the first of them a thread for the timers.
 ///
 /// # Examples
 ///

@@ -71,6 +71,8 @@ fn wait_green(
     poll: &mut PollFn<'_>,
 ) -> Result<(), Stopped> {
     let mut worker = worker;
+    // Then the clock need not be asked once more.
+    let mut fired = false;
     // Dropping a task's waker does nothing; not even asking saves a call.
     let waker = ManuallyDrop::new(task.waker());
     loop {
@@ -87,7 +89,7 @@ fn wait_green(
                 about.set(Some(*why));
                 worker.park(task);
             }
-            Some(deadline) if thread::now() >= deadline => return Err(Stopped::TimedOut),
+            Some(deadline) if fired || thread::now() >= deadline => return Err(Stopped::TimedOut),
             Some(deadline) if task.roams() => {
                 about.set(Some(*why));
                 // Not the worker's: it may be stuck when the time comes.
@@ -97,9 +99,9 @@ fn wait_green(
             }
             Some(deadline) => {
                 about.set(Some(*why));
-                worker.set_timer(deadline, task);
+                let timer = worker.set_timer(deadline, task);
                 worker.park(task);
-                worker.clear_timer(deadline, task);
+                fired = worker.clear_timer(timer);
             }
         }
         about.set(None);

@@ -18,6 +18,8 @@ pub(crate) mod alarms;
 
 pub(crate) mod driver;
 
+pub(crate) mod pace;
+
 mod after_func;
 mod bell;
 mod instant;

@@ -46,6 +46,7 @@ use crate::{
         Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering::*},
     },
+    time::alarms::Key,
 };
 use greenlight_core::{SpinMutex, park::Tick};
 use std::{
@@ -381,7 +382,7 @@ impl Worker {
         }
         local.next_in_a_row.set(0);
         // A read of the clock at each turn of the queue, but only while somebody sleeps.
-        if local.timers.is_due() {
+        if local.timers.is_due_in(0) {
             local.timers.fire();
         }
         if !self.inbox.is_empty() {
@@ -571,12 +572,13 @@ impl Worker {
         }
     }
 
-    pub(crate) fn set_timer(&self, tick: Tick, task: TaskRef) {
-        self.local.timers.set(tick, task);
+    pub(crate) fn set_timer(&self, tick: Tick, task: TaskRef) -> Key {
+        self.local.timers.set(tick, task)
     }
 
-    pub(crate) fn clear_timer(&self, tick: Tick, task: TaskRef) {
-        self.local.timers.clear(tick, task);
+    /// True if it has fired: its time has come.
+    pub(crate) fn clear_timer(&self, timer: Key) -> bool {
+        self.local.timers.clear(timer)
     }
 }
 

@@ -28,7 +28,7 @@ use std::{
 ///
 /// # Cost
 ///
-/// Two allocations and an entry in a sorted list. A system call only if it is the earliest of all.
+/// Two allocations and a short lock. A system call only if it is the earliest of all.
 ///
 /// # Examples
 ///

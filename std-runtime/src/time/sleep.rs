@@ -43,7 +43,7 @@ pub fn sleep_until(when: Instant) {
 ///
 /// # Cost
 ///
-/// An entry in a sorted list while it waits. A system call only if it is the earliest of all.
+/// A timer while it waits: a short lock to set it, another one to stop it. A system call only if it is the earliest of all.
 ///
 /// # Examples
 ///

@@ -22,52 +22,78 @@ impl Dice {
 }
 
 /// Create, stop, reset and let time pass, at random: what goes off, in which order, and what `take_out` says, is what a list says
-/// that is searched from end to end.
+/// that is searched from end to end. With ticks of all sizes, so that each level of the wheel has its turn.
 #[test]
 fn alarms_against_a_list() {
-    for seed in 1..=200 {
+    for seed in 1..=600 {
         let mut dice = Dice::new(seed);
-        let (mut alarms, mut now, mut names) = (Alarms::new(), 0, 0..);
+        // How far ahead alarms are set, and how long time passes at a stroke.
+        let (far, long) = (dice.roll(60), dice.roll(60));
+        let stretch = |roll: u64, by: u64| roll << by;
+        let (mut alarms, mut now, mut names) = (Alarms::new(), dice.roll(100) << dice.roll(50), 0..);
         let mut model: Vec<(u64, u64)> = Vec::new(); // (tick, name), in the order in which they were set
         let mut keys = Vec::new();
         for _ in 0..500 {
-            match dice.roll(4) {
-                0 => {
-                    let (tick, name) = (now + dice.roll(20), names.next().unwrap());
+            let tick = match dice.roll(8) {
+                0 => u64::MAX - dice.roll(3),
+                1 => now.saturating_sub(dice.roll(2)),
+                2 => model.first().map_or(now, |first| first.0), // the same tick again
+                _ => now.saturating_add(stretch(dice.roll(20), dice.roll(far + 1))),
+            };
+            match dice.roll(5) {
+                0 | 1 => {
+                    let name = names.next().unwrap();
                     keys.push((alarms.set(tick, name), name));
                     model.push((tick, name));
                 }
-                1 if !keys.is_empty() => {
+                2 if !keys.is_empty() => {
                     let (key, name) = keys[dice.roll(keys.len() as u64) as usize];
                     let there = model.iter().position(|entry| entry.1 == name);
                     assert_eq!(alarms.take_out(key), there.map(|at| model.remove(at).1));
                 }
-                2 if !keys.is_empty() => {
+                3 if !keys.is_empty() => {
                     // A reset: out, and in again under a new key.
                     let at = dice.roll(keys.len() as u64) as usize;
                     let (key, name) = keys.swap_remove(at);
-                    if alarms.take_out(key).is_some() {
-                        let before = model.len();
-                        model.retain(|entry| entry.1 != name);
-                        assert_eq!(model.len(), before - 1);
-                    } else {
-                        assert!(model.iter().all(|entry| entry.1 != name));
-                    }
-                    let (tick, name) = (now + dice.roll(20), names.next().unwrap());
+                    let before = model.len();
+                    model.retain(|entry| entry.1 != name);
+                    assert_eq!(alarms.take_out(key).is_some(), model.len() < before);
+                    let name = names.next().unwrap();
                     keys.push((alarms.set(tick, name), name));
                     model.push((tick, name));
                 }
                 _ => {
-                    now += dice.roll(8);
+                    now = now.saturating_add(stretch(dice.roll(8), dice.roll(long + 1)));
                     let mut due: Vec<_> = model.iter().copied().filter(|entry| entry.0 <= now).collect();
                     due.sort_by_key(|entry| entry.0); // stable: of the same tick, the first set first
                     model.retain(|entry| entry.0 > now);
                     let went_off: Vec<_> = std::iter::from_fn(|| alarms.pop_due(now)).collect();
-                    assert_eq!(went_off, due.iter().map(|entry| entry.1).collect::<Vec<_>>());
+                    assert_eq!(went_off, due.iter().map(|entry| entry.1).collect::<Vec<_>>(), "seed {seed}");
                 }
             }
-            assert_eq!(alarms.first(), model.iter().map(|entry| entry.0).min());
+            // Not each time: to ask for the first may deal out a list.
+            if dice.roll(3) == 0 {
+                assert_eq!(alarms.first(), model.iter().map(|entry| entry.0).min(), "seed {seed}");
+            }
+            assert_eq!(alarms.is_empty(), model.is_empty());
         }
+    }
+}
+
+/// Many at once, so that room is given back at the end and made again; a key from before finds nothing.
+#[test]
+fn alarms_by_the_thousand() {
+    let (mut alarms, mut dice, mut old) = (Alarms::new(), Dice::new(7), Vec::new());
+    for round in 0..3_u64 {
+        let ticks: Vec<_> = (0..5000).map(|_| round * 1_000_000_000 + dice.roll(100_000_000)).collect();
+        let keys: Vec<_> = ticks.iter().map(|tick| alarms.set(*tick, *tick)).collect();
+        assert!(old.iter().all(|key| alarms.take_out(*key).is_none()));
+        // Every third is taken out, from anywhere; the others go off in order.
+        let taken = keys.iter().step_by(3).filter_map(|key| alarms.take_out(*key)).count();
+        let went_off: Vec<_> = std::iter::from_fn(|| alarms.pop_due(u64::MAX)).collect();
+        assert!(went_off.is_sorted() && went_off.len() + taken == ticks.len());
+        assert!(alarms.is_empty() && alarms.first().is_none());
+        old = keys;
     }
 }
 

@@ -18,8 +18,8 @@ use std::{
 ///
 /// # Cost
 ///
-/// To make, stop or set one again: a short lock. A blocking wait is a timer of its worker; a future that waits is an entry in a
-/// sorted list.
+/// To make, stop or set one again: a short lock. A blocking wait is a timer of its worker; a future that waits, one of the
+/// timer thread's.
 ///
 /// # Examples
 ///

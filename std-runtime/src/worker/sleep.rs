@@ -41,7 +41,7 @@ impl Worker {
         if !self.local.has_spun.take() && self.spin(|| false) == Spin::Work {
             return true;
         }
-        let until_timer = self.local.timers.fire();
+        let until_timer = self.local.timers.fire_before_sleep();
         if let Some(task) = self.steal(true) {
             self.local.ready.borrow_mut().push(task);
             return true;
@@ -73,12 +73,14 @@ impl Worker {
         if let Some(found) = looks(BRIEF_LOOKS) {
             return found;
         }
-        if !self.shared.start_spinning() {
+        let has_sockets = self.poller.has_sockets();
+        let longest = if has_sockets { SPIN_NANOS_WITH_SOCKETS } else { SPIN_NANOS };
+        // Not until the next timer: where they are many, that would be most of what they cost.
+        if self.local.timers.is_due_in(longest) || !self.shared.start_spinning() {
             return Spin::Nothing;
         }
         self.mode.spin();
-        let has_sockets = self.poller.has_sockets();
-        let end = now() + if has_sockets { SPIN_NANOS_WITH_SOCKETS } else { SPIN_NANOS };
+        let end = now() + longest;
         let found = loop {
             if let Some(found) = looks(64) {
                 break found;
@@ -148,6 +150,7 @@ impl Worker {
                 }
             }
         }
+        self.local.timers.rested();
         self.mode.awake();
     }
 
