@@ -166,7 +166,7 @@ impl<A> Alarms<A> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.due.len()
+        self.count
     }
 
     /// When the next one is due.
