@@ -3,6 +3,7 @@
 
 use super::*;
 use std::collections::HashSet;
+#[cfg(not(any(greenlight_asan, greenlight_tsan)))]
 use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, Output, Stdio};
@@ -85,6 +86,7 @@ fn byte(address: *mut u8) -> &'static AtomicU8 {
 }
 
 /// How many areas the kernel keeps for this process.
+#[cfg(not(any(greenlight_asan, greenlight_tsan)))]
 fn areas() -> usize {
     std::fs::read_to_string("/proc/self/maps").unwrap().lines().count()
 }
