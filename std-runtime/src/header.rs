@@ -143,6 +143,9 @@ pub(crate) struct Task {
     scope: Cell<Option<NonNull<Members>>>,
     /// Its neighbours among the members of the scope, which guards them.
     pub(crate) siblings: Cell<[Option<TaskRef>; 2]>,
+    /// Its stack, as ThreadSanitizer knows it; null before it first runs.
+    #[cfg(greenlight_tsan)]
+    fiber: Cell<*const u8>,
 }
 
 /// In `tag`: somebody wants the task to end.
@@ -185,13 +188,20 @@ impl TaskRef {
         Slot::around(self.0, self.get().class.get())
     }
 
-    /// The bounds of its stack, for the address sanitizer; empty without it.
+    /// The bounds of its stack, for the sanitizers, asked by its worker; empty without them.
     pub(crate) fn stack_bounds(self) -> (*const u8, usize) {
-        if !cfg!(greenlight_asan) {
-            return (std::ptr::null(), 0);
+        #[cfg(greenlight_asan)]
+        {
+            let slot = self.slot();
+            (slot.guard_end(), slot.top().addr() - slot.guard_end().addr())
         }
-        let slot = self.slot();
-        (slot.guard_end(), slot.top().addr() - slot.guard_end().addr())
+        #[cfg(not(greenlight_asan))]
+        {
+            #[cfg(greenlight_tsan)]
+            return (self.get().fiber(), 0);
+            #[cfg(not(greenlight_tsan))]
+            (std::ptr::null(), 0)
+        }
     }
 
     pub(crate) fn get<'a>(self) -> &'a Task {
@@ -249,6 +259,8 @@ impl TaskRef {
         task.next.set(None);
         task.worker.set(None);
         task.why.set(None);
+        #[cfg(greenlight_tsan)]
+        task.fiber.set(std::ptr::null());
         task.job.set(place.cast());
         task.run.set(Some(run_job::<F, T>));
         task.free_job.set(if inline { None } else { Some(free_boxed_job::<F, T>) });
@@ -358,6 +370,15 @@ impl Task {
     fn fate(&self) -> Fate<'_> {
         // SAFETY: both are touched by this alone, but in `prepare`.
         unsafe { Fate::of(&self.fate, &self.joiner) }
+    }
+
+    /// Made when the stack is first entered.
+    #[cfg(greenlight_tsan)]
+    fn fiber(&self) -> *const u8 {
+        if self.fiber.get().is_null() {
+            self.fiber.set(crate::stack::sanitizer::fibers::create());
+        }
+        self.fiber.get()
     }
 
     pub(crate) fn id(&self) -> Option<TaskId> {

@@ -140,7 +140,7 @@ impl Free {
 /// W1.
 struct Local {
     base: Cell<*mut u8>,
-    /// The bounds of the thread's own stack, as the address sanitizer tells them.
+    /// The bounds of the thread's own stack, as the sanitizers tell them.
     base_bounds: Cell<(*const u8, usize)>,
     after: Cell<After>,
     next: Cell<Option<TaskRef>>,

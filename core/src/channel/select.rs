@@ -266,7 +266,7 @@ fn sleep(
 ) -> Sleep {
     let why = Why { what: "select", object: 0, site };
     let stage = Cell::new(None);
-    let mut armed = Enlisted { arms, turn };
+    let armed = Enlisted { arms, turn };
     let mut asked = false;
     let ended = park::wait_or_stop(&why, deadline, &mut |waker| {
         match stage.get() {

@@ -285,6 +285,7 @@ extern "C" fn on_step(_: i32, _: *mut libc::siginfo_t, context: *mut libc::c_voi
 /// A4, at every instruction of `switch`, into a fresh frame and into suspended ones: stepping through it, an unwinder
 /// that starts there finds the callers of the stack left, then those of the stack entered, and the end of each.
 #[test]
+#[cfg_attr(greenlight_tsan, ignore = "the sanitizer objects to any handler that allocates")]
 fn call_frame_information_is_right_at_every_instruction() {
     #[inline(never)]
     fn callers() -> Vec<usize> {

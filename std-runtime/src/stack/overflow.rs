@@ -241,5 +241,5 @@ impl Drop for AlternateStack {
     }
 }
 
-#[cfg(all(test, not(greenlight_asan), not(loom)))] // the sanitizer handles SIGSEGV in our place
+#[cfg(all(test, not(any(greenlight_asan, greenlight_tsan)), not(loom)))] // the sanitizers handle SIGSEGV in our place
 mod tests;

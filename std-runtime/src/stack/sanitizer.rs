@@ -18,7 +18,8 @@
 //! * N3  `finish_switch` returns the bounds of the stack just left. That is how a worker learns those of its OS
 //!   thread's stack, which it needs to switch back there.
 //!
-//! ThreadSanitizer keeps the calls and the clock of each stack in a fiber of its own; `fibers` finds it by the stack's bottom.
+//! ThreadSanitizer keeps the calls and the clock of each stack in a fiber of its own. To it, the bounds of a stack are the
+//! fiber's address and 0: the task's header has the fiber's, made when the stack is first entered, destroyed by N2.
 //!
 //! Frames of a task that never returned from them (it switched away for ever) leave poisoned bytes behind; `forget`
 //! cleans them, so that the slot's next owner is not blamed.
@@ -45,7 +46,7 @@ pub(crate) unsafe fn start_switch(save_fake: *mut *mut c_void, bottom: *const u8
         __sanitizer_start_switch_fiber(save_fake, bottom.cast(), size)
     };
     #[cfg(greenlight_tsan)]
-    fibers::start(save_fake.is_null(), bottom.addr());
+    fibers::start(save_fake.is_null(), bottom);
     #[cfg(not(greenlight_asan))]
     let _ = (save_fake, bottom, size);
 }
@@ -68,9 +69,10 @@ pub(crate) unsafe fn finish_switch(fake: *mut c_void) -> (*const u8, usize) {
     }
     #[cfg(not(greenlight_asan))]
     {
-        #[cfg(greenlight_tsan)]
-        fibers::finish();
         let _ = fake;
+        #[cfg(greenlight_tsan)]
+        return (fibers::finish(), 0);
+        #[cfg(not(greenlight_tsan))]
         (std::ptr::null(), 0)
     }
 }
@@ -91,17 +93,14 @@ pub(crate) unsafe fn forget(start: *const u8, end: *const u8) {
     let _ = (start, end);
 }
 
-/// ThreadSanitizer's view of stacks: each is a fiber, made when it is first entered and destroyed when it was left for the
-/// last time. A switch orders what came before it on one fiber before what comes after it on the other, as it does in fact:
-/// both are the same OS thread.
+/// ThreadSanitizer's view of stacks. A switch orders what came before it on one fiber before what comes after it on the other, as
+/// it does in fact: both are the same OS thread. No lock and no table, which would order the switches of all workers.
 #[cfg(greenlight_tsan)]
-mod fibers {
+pub(crate) mod fibers {
     use std::{
         cell::Cell,
-        collections::HashMap,
         ffi::{c_uint, c_void},
-        ptr::{self, null_mut},
-        sync::{LazyLock, Mutex, PoisonError},
+        ptr::null_mut,
     };
 
     unsafe extern "C" {
@@ -111,56 +110,40 @@ mod fibers {
         fn __tsan_destroy_fiber(fiber: *mut c_void);
     }
 
-    struct Fiber(*mut c_void);
-
-    // SAFETY: a name, for the sanitizer only.
-    unsafe impl Send for Fiber {}
-
-    /// By the bottom of the stack.
-    static FIBERS: LazyLock<Mutex<HashMap<usize, Fiber>>> = LazyLock::new(Mutex::default);
-
     thread_local! {
-        /// The OS thread's own. Its bottom counts as 0 (N3: without the other sanitizer nobody knows it).
-        static OWN: Cell<*mut c_void> = const { Cell::new(null_mut()) };
-        /// The bottom of the stack that runs.
-        static BOTTOM: Cell<usize> = const { Cell::new(0) };
-        /// To be destroyed after the switch.
-        static LEFT: Cell<*mut c_void> = const { Cell::new(null_mut()) };
+        /// The fiber that this thread left last, and whether for the last time.
+        static LEFT: Cell<(*mut c_void, bool)> = const { Cell::new((null_mut(), false)) };
     }
 
-    /// Before a switch to the stack with this bottom, from one that is left for the last time, if `ends`.
+    /// A new one, for a stack that was never entered.
+    pub(crate) fn create() -> *const u8 {
+        // SAFETY: makes one that nobody else has.
+        unsafe { __tsan_create_fiber(0) }.cast()
+    }
+
+    /// Before a switch to the stack with this fiber, from one that is left for the last time, if `ends`.
     #[inline(always)]
-    pub(super) fn start(ends: bool, bottom: usize) {
-        let fiber = choose(ends, bottom);
+    pub(super) fn start(ends: bool, fiber: *const u8) {
+        leave(ends);
         // SAFETY: a live fiber, whose stack is the next to run on this thread.
-        unsafe { __tsan_switch_to_fiber(fiber, 0) };
+        unsafe { __tsan_switch_to_fiber(fiber.cast_mut().cast(), 0) };
     }
 
+    // A call: the address of a thread-local must not be kept across a switch.
     #[inline(never)]
-    fn choose(ends: bool, bottom: usize) -> *mut c_void {
+    fn leave(ends: bool) {
         // SAFETY: asks only.
-        let current = unsafe { __tsan_get_current_fiber() };
-        let left = BOTTOM.replace(bottom);
-        let mut fibers = FIBERS.lock().unwrap_or_else(PoisonError::into_inner);
-        if left == 0 {
-            OWN.set(current);
-        } else if ends {
-            fibers.remove(&left);
-            LEFT.set(current);
-        }
-        match bottom {
-            0 => OWN.get(),
-            // SAFETY: makes one that nobody else has.
-            _ => fibers.entry(bottom).or_insert_with(|| Fiber(unsafe { __tsan_create_fiber(0) })).0,
-        }
+        LEFT.set((unsafe { __tsan_get_current_fiber() }, ends));
     }
 
-    #[inline(always)]
-    pub(super) fn finish() {
-        let left = LEFT.replace(null_mut());
-        if !ptr::eq(left, null_mut()) {
-            // SAFETY: of a stack that was left for the last time (N2).
+    /// The fiber that was left.
+    #[inline(never)]
+    pub(super) fn finish() -> *const u8 {
+        let (left, ended) = LEFT.get();
+        if ended {
+            // SAFETY: of a stack that was left for the last time (N2), and not the current one.
             unsafe { __tsan_destroy_fiber(left) };
         }
+        left.cast_const().cast()
     }
 }

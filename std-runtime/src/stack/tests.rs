@@ -3,6 +3,7 @@
 
 use super::*;
 use std::collections::HashSet;
+#[cfg(not(any(greenlight_asan, greenlight_tsan)))]
 use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, Output, Stdio};
@@ -85,6 +86,7 @@ fn byte(address: *mut u8) -> &'static AtomicU8 {
 }
 
 /// How many areas the kernel keeps for this process.
+#[cfg(not(any(greenlight_asan, greenlight_tsan)))]
 fn areas() -> usize {
     std::fs::read_to_string("/proc/self/maps").unwrap().lines().count()
 }
@@ -299,7 +301,7 @@ fn the_pool_of_the_process_works() {
 
 /// A hundred thousand stacks, some of them used, cost the process no more than a handful of areas.
 #[test]
-#[cfg(not(greenlight_asan))] // the sanitizer has areas of its own
+#[cfg(not(any(greenlight_asan, greenlight_tsan)))] // the sanitizers have areas of their own
 fn a_hundred_thousand_slots_take_a_handful_of_areas() {
     in_child_ok(test_name!("a_hundred_thousand_slots_take_a_handful_of_areas"), || {
         let pool = leak(1 << 17, Guards::Marked);
@@ -320,7 +322,7 @@ fn a_hundred_thousand_slots_take_a_handful_of_areas() {
 
 /// R2: the other way of making guards costs two areas a stack; it is tried here on kernels that have the first.
 #[test]
-#[cfg(not(greenlight_asan))] // the sanitizer has areas of its own
+#[cfg(not(any(greenlight_asan, greenlight_tsan)))] // the sanitizers have areas of their own
 fn protected_guards_take_two_areas_each() {
     in_child_ok(test_name!("protected_guards_take_two_areas_each"), || {
         let pool = leak(1 << 17, Guards::Protected);
@@ -386,7 +388,7 @@ fn limit_on_areas_is_named() {
 
 /// Under `ulimit -v` the reservation shrinks until it fits, and leaves the rest of the program as much again.
 #[test]
-#[cfg(not(greenlight_asan))] // the sanitizer takes faults, and address space, for itself
+#[cfg(not(any(greenlight_asan, greenlight_tsan)))] // the sanitizers take faults, and address space, for themselves
 fn small_address_space_gets_a_small_region() {
     in_child_ok(test_name!("small_address_space_gets_a_small_region"), || {
         const GIB: u64 = 1 << 30;
@@ -403,7 +405,7 @@ fn small_address_space_gets_a_small_region() {
 
 /// Any access to the guard ends the process: first byte, last byte, whichever way the guard was made.
 #[test]
-#[cfg(not(greenlight_asan))] // the sanitizer takes faults, and address space, for itself
+#[cfg(not(any(greenlight_asan, greenlight_tsan)))] // the sanitizers take faults, and address space, for themselves
 fn guards_fault() {
     let cases = ["marked, first", "marked, last", "protected, first", "protected, last", "no guard"];
     let [faults @ .., no_fault] = in_children(test_name!("guards_fault"), cases, |case| {

@@ -106,7 +106,10 @@ pub(super) enum Doing {
 /// Where a value was dropped that nobody had in hand.
 #[derive(Clone, Copy)]
 enum Place {
-    OwnSend,
+    /// On the thread that sends it: given up, or sent as the last receiver went, for which the sender cleans up.
+    OwnSend {
+        last: bool,
+    },
     CancelledReceive,
     Close,
     AfterTheLastReceiver,
@@ -203,9 +206,10 @@ impl Ledger {
             if entry.received + entry.returned > 0 || entry.place.is_some() {
                 return;
             }
+            let last = self.receivers[entry.channel].load(SeqCst) == 0;
             entry.place = Some(match DOING.get() {
-                Doing::CancelSend(own) if own == key => Place::OwnSend,
-                _ if self.receivers[entry.channel].load(SeqCst) == 0 => Place::AfterTheLastReceiver,
+                Doing::CancelSend(own) if own == key => Place::OwnSend { last },
+                _ if last => Place::AfterTheLastReceiver,
                 Doing::CancelReceive => Place::CancelledReceive,
                 Doing::Close => Place::Close,
                 _ => Place::Inside,
@@ -245,9 +249,10 @@ impl Ledger {
             Sending::Cancelled => true,
             Sending::Refused => return None,
         };
+        let was_queued = !self.drained[entry.channel].load(SeqCst);
         match entry.place? {
-            Place::OwnSend if cancelled => None,
-            Place::AfterTheLastReceiver if !self.drained[entry.channel].load(SeqCst) => None,
+            Place::OwnSend { .. } if cancelled => None,
+            Place::OwnSend { last: true } | Place::AfterTheLastReceiver if was_queued => None,
             Place::Close if rules.close_discards => None,
             Place::CancelledReceive => Some(Clause::LostByCancel),
             _ => Some(Clause::Lost),
@@ -275,4 +280,24 @@ impl fmt::Debug for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ledger").field("number", &self.number).finish_non_exhaustive()
     }
+}
+
+/// A select that sends as the last receiver goes may itself drop what it has sent. Not while somebody could still receive it.
+#[test]
+fn a_sender_may_drop_what_nobody_is_left_to_receive() {
+    let judged = |receivers: usize, drained: bool| {
+        let ledger = Ledger::open();
+        (0..receivers).for_each(|_| ledger.receiver_comes(0));
+        let value: Small = ledger.create(0);
+        let key = value.key();
+        doing(Doing::CancelSend(key), || drop(value));
+        ledger.reported(key, Sending::Sent);
+        if drained {
+            ledger.drained(0);
+        }
+        ledger.judge(Rules { close_discards: false, drops_refused: false })
+    };
+    assert_eq!(judged(0, false), BTreeSet::new());
+    assert_eq!(judged(0, true), BTreeSet::from([Clause::Lost]));
+    assert_eq!(judged(1, false), BTreeSet::from([Clause::Lost]));
 }
