@@ -117,7 +117,10 @@ fn the_end_wakes_the_last_waker_and_no_other_is_kept() {
     assert!(poll(&mut handle, &second_waker).is_ready());
     assert_eq!((first.0.load(SeqCst), second.0.load(SeqCst)), (0, 1));
     drop((first_waker, second_waker, handle));
-    assert_eq!((Arc::strong_count(&first), Arc::strong_count(&second)), (1, 1));
+    assert_eq!(Arc::strong_count(&first), 1);
+    while Arc::strong_count(&second) > 1 {
+        thread::yield_now(); // the call that has counted may not have let go yet; a waker that is kept hangs
+    }
 }
 
 #[test]
