@@ -46,13 +46,13 @@
 //!
 //! |                                            | flash |  RAM |
 //! |--------------------------------------------|------:|-----:|
-//! | `StaticChannel`, `try_` calls              |  4392 |  248 |
+//! | `StaticChannel`, `try_` calls              |  4688 |  248 |
 //! | embassy-sync `Channel`, `try_` calls       |   228 |   96 |
 //! | heapless `mpmc::Queue`                     |   328 |  132 |
 //! | heapless `spsc::Queue`, two halves         |   128 |   80 |
-//! | `StaticChannel`, futures                   |  6996 |  248 |
+//! | `StaticChannel`, futures                   |  7264 |  248 |
 //! | embassy-sync `Channel`, futures            |   564 |   96 |
-//! | `Mutex`                                    |  2816 |   28 |
+//! | `Mutex`                                    |  2660 |   28 |
 //! | embassy-sync `Mutex`                       |   320 |   16 |
 //! | `CriticalMutex`                            |   148 |    8 |
 //! | embassy-sync `blocking_mutex::Mutex`       |    52 |    4 |
