@@ -166,8 +166,9 @@ impl<'a, T, B: Buffer<T> + ?Sized> Wait<'a, T, B> {
                 }
             }
             let is_rendezvous = shared.buffer.is_rendezvous();
-            // In a rendezvous all is under the lock; and what is not, the look after the enlisting finds.
-            if !is_rendezvous || self.stage.get() != Stage::New {
+            // In a rendezvous all is under the lock, but for what was taken back (Z1), which was sent before; that it is closed, the look
+            // after the enlisting finds.
+            if !is_rendezvous || self.stage.get() != Stage::New || shared.buffer.len() > 0 {
                 match shared.try_recv() {
                     Err(TryRecvError::Empty) => {}
                     result => {
@@ -226,7 +227,7 @@ impl<'a, T, B: Buffer<T> + ?Sized> Wait<'a, T, B> {
                 }
             }
             let is_rendezvous = shared.buffer.is_rendezvous();
-            // As in `poll_recv`.
+            // As in `poll_recv`; a sender looks under the lock whether it is closed.
             let value = if is_rendezvous && self.stage.get() == Stage::New {
                 value
             } else {

@@ -93,6 +93,21 @@ fn a_dropped_receive_passes_the_news_on() {
     }
 }
 
+/// What a dropped future had been given was sent before what a sender still waits with: so it is received before.
+#[test]
+fn what_a_dropped_receive_had_goes_before_a_sender_in_line() {
+    let mut context = Context::from_waker(Waker::noop());
+    let (tx, rx) = bounded(0);
+    let mut first = Box::pin(rx.recv_async());
+    assert!(first.as_mut().poll(&mut context).is_pending());
+    tx.try_send(1).unwrap();
+    let mut second = Box::pin(tx.send_async(2));
+    assert!(second.as_mut().poll(&mut context).is_pending());
+    drop(first);
+    let mut next = || Box::pin(rx.recv_async()).as_mut().poll(&mut context);
+    assert_eq!((next(), next()), (Poll::Ready(Ok(1)), Poll::Ready(Ok(2))));
+}
+
 /// A rendezvous has handed its value over already: it goes to the next, or to whoever comes.
 #[test]
 fn a_value_in_a_dropped_receive_goes_back() {
