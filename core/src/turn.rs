@@ -36,6 +36,8 @@ pub struct Turn {
     /// |--------------|---------------|------------|---------------------------------------------------------------|
     /// | `claim`      | Relaxed       | nothing    | who wins is all it decides; the node's queue lock brings the  |
     /// |              |               |            | waiter's writes, which were made before it was taken to enlist |
+    /// | `claim`, of  | Relaxed, a    | nothing    | nobody else can claim it: the caller holds the only lock under |
+    /// | one node     | store         |            | which anybody finds the node linked                            |
     /// | `finish`     | Release       | `outcome`  | the waiter sees the moved value                               |
     /// | `outcome`    | Acquire       | `finish`   | the same, and the waiter's next writes stay behind U3         |
     /// | `is_claimed` | Acquire       | `finish`   | who gives up after a promise sees what the peer did           |

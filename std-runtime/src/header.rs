@@ -368,7 +368,7 @@ impl Task {
     }
 
     fn fate(&self) -> Fate<'_> {
-        // SAFETY: both are touched by this alone, but in `prepare`.
+        // SAFETY: K5: both are touched by this alone, but in `prepare`, before the task begins (K2).
         unsafe { Fate::of(&self.fate, &self.joiner) }
     }
 

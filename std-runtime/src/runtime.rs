@@ -176,8 +176,8 @@ impl Shared {
     /// Puts a task that has not started, or that roams, where it will not wait: see the top of the file.
     fn place(&'static self, here: Option<&'static Worker>, task: TaskRef) {
         if let Some(here) = here.filter(|_| self.is_alone()) {
-            _ = here.place(task); // it has not ended, since it runs the spawner
-            return;
+            // It takes none only at its very end, from what its last carriers drop.
+            return here.place(task).unwrap_or_else(|task| self.place_elsewhere(None, task));
         }
         let (mut idle, mut emptiest) = (None, None);
         for worker in self.everybody().filter(|worker| worker.is_open()) {
@@ -195,7 +195,7 @@ impl Shared {
         }
     }
 
-    /// The one that was chosen has ended. The spawner's own has not, since it runs the spawner.
+    /// The one that was chosen has ended. The spawner's own hardly ever has, since it runs the spawner.
     #[cold]
     fn place_elsewhere(&'static self, here: Option<&'static Worker>, mut task: TaskRef) {
         for worker in here.into_iter().chain(self.workers()) {
@@ -351,8 +351,7 @@ impl Shared {
         }
         match here.filter(|_| near) {
             Some(here) if !outcome.task().roams() => here.place_near(outcome.task()),
-            // The spawner's worker has not ended.
-            Some(here) => _ = here.place(outcome.task()),
+            Some(here) => here.place(outcome.task()).unwrap_or_else(|task| self.place_elsewhere(None, task)),
             None => self.place(here, outcome.task()),
         }
         Ok(outcome)
@@ -428,9 +427,9 @@ impl Runtime {
         self.go(f).join().unwrap_or_else(|error| error.resume())
     }
 
-    /// Ends the runtime: asks all its green threads to end, those too that they start meanwhile, and waits until they have
-    /// and the workers' threads are over, for `limit` at most. Called by one of them, it leaves that one out, and the workers'
-    /// threads.
+    /// Ends the runtime: asks all its green threads and futures to end, and waits until they have and the workers' threads are over,
+    /// for `limit` at most. What they start once all were asked is cancelled before its first step. Called by one of them, it
+    /// leaves that one out, and the workers' threads.
     ///
     /// What does not end in time (it computes without a wait, blocks in a call, is in a [`shield`](crate::task::shield)) stays
     /// as it is and is told of.

@@ -139,8 +139,8 @@ enum Holds {
     Nothing,
 }
 
-// SAFETY: shares are counted; what is no atomic of it is constant, or belongs to one at a time: `link`, the stage and what it holds by F1 and F4, the
-// place by V1, the joiner by K5. Future and result are `Send` by `spawn`.
+// SAFETY: shares are counted; what is no atomic of it is constant, or belongs to one at a time: `link`, the stage and what it holds by
+// F1 and F4, the place by V1, the joiner by K5. Future and result are `Send` by `spawn`.
 unsafe impl Sync for Stackless {}
 // SAFETY: as above.
 unsafe impl Send for Stackless {}
@@ -159,7 +159,7 @@ impl Stackless {
     }
 
     fn fate(&self) -> Fate<'_> {
-        // SAFETY: both are touched by this alone.
+        // SAFETY: K5: both are touched by this alone.
         unsafe { Fate::of(&self.fate, &self.joiner) }
     }
 
@@ -306,7 +306,8 @@ where
     let head = Stackless {
         vtable: Whole::<F>::VTABLE,
         shares: AtomicU32::new(2),
-        state: AtomicU8::new(NOTIFIED),
+        // Cancelled before anybody can poll it, if the runtime is about to end.
+        state: AtomicU8::new(if home.is_ending() { NOTIFIED | CANCELLED } else { NOTIFIED }),
         fate: AtomicU8::new(0),
         list: home.live_futures().list_of(here.map(|here| here.index)),
         holds: Cell::new(Holds::Future),
@@ -323,9 +324,6 @@ where
     let (handle, queued) = (Share(raw), Share(raw));
     home.live_futures().enter(&handle);
     home.place_future(queued);
-    if home.is_ending() {
-        handle.cancel();
-    }
     Handle { share: handle, _result: PhantomData }
 }
 

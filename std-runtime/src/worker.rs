@@ -9,10 +9,9 @@
 //!                    └ futures tasks without a stack, here or with another worker: a carrier polls them
 //! ```
 //!
-//! A task that parks picks the next one and switches straight to it; with nothing to pick, it spins a little where it is, and may be
-//! woken there. What must happen after a stack was left (it may now
-//! be resumed, or freed) is noted in `after`, and done by whoever runs next on this worker. With nothing to pick, the
-//! worker goes back to its own stack (`base`) and sleeps.
+//! A task that parks picks the next one and switches straight to it. With nothing to pick, it spins a little where it is, and may
+//! be woken there; then the worker goes back to its own stack (`base`) and sleeps. What must happen after a stack was left (it may
+//! now be resumed, or freed) is noted in `after`, and done by whoever runs next on this worker.
 //!
 //! * W1  Fields in the `Local` part are touched by this worker's thread alone, and no borrow of them lives across a switch.
 //! * W2  Bound tasks are resumed by their own worker only, so a task sees one OS thread all its life. A roaming one may wake up on
@@ -157,7 +156,7 @@ struct Local {
     /// Carriers that do.
     parked_carriers: Cell<usize>,
     closing: Cell<bool>,
-    /// The task that went to sleep last has spun before.
+    /// The task that has just left for the base has spun in vain: the base need not.
     has_spun: Cell<bool>,
     /// A spare worker that has slept for long enough: W4.
     retires: Cell<bool>,
@@ -348,6 +347,7 @@ impl Worker {
         loop {
             if let Some(task) = self.pick() {
                 self.local.retires.set(false);
+                self.local.has_spun.set(false);
                 monitor::watch();
                 self.leave(None, After::Nothing, Some(task));
             } else if !self.find_work() {

@@ -136,6 +136,27 @@ fn futures_that_start_futures_end_all_the_same() {
     assert!(runtime.shutdown(LONG).left().is_empty());
 }
 
+/// Not just mostly, by a look that comes in time: else a hundred in a row would never be cancelled.
+#[test]
+fn what_starts_once_all_were_asked_takes_no_step() {
+    let runtime = Runtime::builder().workers(2).build().unwrap();
+    let (begun, has_begun) = oneshot::channel();
+    let task = runtime.go(move || {
+        task::shield(|| {
+            begun.send(()).unwrap();
+            let mut in_a_row = 0;
+            while in_a_row < 100 {
+                in_a_row = if go(|| ()).join().is_err_and(|error| error.is_cancelled()) { in_a_row + 1 } else { 0 };
+            }
+            let future = go_async(async {});
+            assert!(future.join().unwrap_err().is_cancelled());
+        });
+    });
+    has_begun.recv().unwrap();
+    assert!(runtime.shutdown(LONG).left().is_empty());
+    task.join().unwrap();
+}
+
 #[test]
 fn a_task_may_shut_its_own_runtime_down() {
     let runtime = Runtime::builder().workers(1).build().unwrap();

@@ -146,7 +146,8 @@ impl<A> Alarms<A> {
     /// None if it has gone off, or was taken out before.
     pub(crate) fn take_out(&mut self, key: Key) -> Option<A> {
         let seat = self.seats.get(key.seat() as usize)?;
-        if seat.number != key.alarm() {
+        // The tick too: numbers begin anew after 2^32 alarms.
+        if (seat.tick, seat.number) != (key.tick, key.alarm()) {
             return None;
         }
         match seat.place {

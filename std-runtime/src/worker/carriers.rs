@@ -29,8 +29,8 @@ impl Futures {
 }
 
 impl Worker {
-    /// Puts a future here that wants to be polled, from the worker `here`. Gives it back if this worker has ended. True if somebody else should help: it
-    /// will have to wait for more than the end of the poll that has woken it.
+    /// Puts a future here that wants to be polled, from the worker `here`. Gives it back if this worker has ended. True if somebody
+    /// else should help: it will have to wait for more than the end of the poll that has woken it.
     pub(crate) fn place_future(&self, future: Share, here: Option<&Worker>) -> Result<bool, Share> {
         let mut futures = self.futures.lock();
         if futures.closed {

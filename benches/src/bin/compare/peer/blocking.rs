@@ -97,6 +97,34 @@ impl Listener for () {
     }
 }
 
+/// Sockets whose methods have std's names.
+macro_rules! listener {
+    ($listener:ty, $stream:ty) => {
+        impl blocking::Listener for $listener {
+            type Stream = $stream;
+
+            fn bind() -> (Self, std::net::SocketAddr) {
+                let listener = Self::bind("127.0.0.1:0").expect("a port");
+                let address = listener.local_addr().expect("its address");
+                (listener, address)
+            }
+
+            fn accept(&self) -> $stream {
+                let (stream, _) = Self::accept(self).expect("a client");
+                stream.set_nodelay(true).expect("nodelay");
+                stream
+            }
+
+            fn connect(address: std::net::SocketAddr) -> $stream {
+                let stream = <$stream>::connect(address).expect("a server");
+                stream.set_nodelay(true).expect("nodelay");
+                stream
+            }
+        }
+    };
+}
+pub(super) use listener;
+
 /// The workload of this name.
 pub(crate) fn workload<P: Tasks>(name: &str) -> Option<Run> {
     Some(match name {

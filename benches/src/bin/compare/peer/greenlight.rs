@@ -113,27 +113,7 @@ impl blocking::Locks for Green {
     }
 }
 
-impl blocking::Listener for TcpListener {
-    type Stream = TcpStream;
-
-    fn bind() -> (Self, SocketAddr) {
-        let listener = Self::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("its address");
-        (listener, address)
-    }
-
-    fn accept(&self) -> TcpStream {
-        let (stream, _) = Self::accept(self).expect("a client");
-        stream.set_nodelay(true).expect("nodelay");
-        stream
-    }
-
-    fn connect(address: SocketAddr) -> TcpStream {
-        let stream = TcpStream::connect(address).expect("a server");
-        stream.set_nodelay(true).expect("nodelay");
-        stream
-    }
-}
+blocking::listener!(TcpListener, TcpStream);
 
 impl blocking::Tasks for Green {
     type OneToOne = Self;

@@ -7,7 +7,7 @@ use may::{
     net::{TcpListener, TcpStream},
     sync::{Mutex, RwLock, WaitGroup, mpmc, mpsc, spsc},
 };
-use std::{net::SocketAddr, sync::Once, time::Duration};
+use std::{sync::Once, time::Duration};
 
 const NO_SELECT: &str = "may's `select!` runs each arm in a coroutine, and one that loses may have taken a value";
 const TOO_MANY: &str = "a stack is a mapping of its own: at most about 30,000 coroutines";
@@ -125,27 +125,7 @@ impl blocking::Locks for May {
     }
 }
 
-impl blocking::Listener for TcpListener {
-    type Stream = TcpStream;
-
-    fn bind() -> (Self, SocketAddr) {
-        let listener = Self::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("its address");
-        (listener, address)
-    }
-
-    fn accept(&self) -> TcpStream {
-        let (stream, _) = Self::accept(self).expect("a client");
-        stream.set_nodelay(true).expect("nodelay");
-        stream
-    }
-
-    fn connect(address: SocketAddr) -> TcpStream {
-        let stream = TcpStream::connect(address).expect("a server");
-        stream.set_nodelay(true).expect("nodelay");
-        stream
-    }
-}
+blocking::listener!(TcpListener, TcpStream);
 
 impl blocking::Tasks for May {
     type OneToOne = One;

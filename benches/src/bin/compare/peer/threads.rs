@@ -3,9 +3,8 @@
 use super::{Peer, blocking, greenlight::Green};
 use crate::process;
 use std::{
-    io,
     marker::PhantomData,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{TcpListener, TcpStream},
     sync::{Mutex, RwLock, mpsc},
     thread::{self, JoinHandle},
     time::Duration,
@@ -271,29 +270,7 @@ impl blocking::Locks for StdLocks {
     }
 }
 
-impl blocking::Listener for TcpListener {
-    type Stream = TcpStream;
-
-    fn bind() -> (Self, SocketAddr) {
-        let listener = Self::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("its address");
-        (listener, address)
-    }
-
-    fn accept(&self) -> TcpStream {
-        no_delay(Self::accept(self).map(|(stream, _)| stream))
-    }
-
-    fn connect(address: SocketAddr) -> TcpStream {
-        no_delay(TcpStream::connect(address))
-    }
-}
-
-fn no_delay(stream: io::Result<TcpStream>) -> TcpStream {
-    let stream = stream.expect("a connection");
-    stream.set_nodelay(true).expect("nodelay");
-    stream
-}
+blocking::listener!(TcpListener, TcpStream);
 
 /// OS threads with the channels `C` and the locks `L`. They have no workers: with fewer than there are CPUs, the process is
 /// confined to so many of those.
