@@ -326,7 +326,7 @@ impl TaskRef {
         }
         task.state.store(FREE, Release);
         // SAFETY: K3, nobody holds it any more, and its stack was left.
-        unsafe { crate::stack::release(self.slot()) };
+        unsafe { crate::worker::release_stack(self.slot()) };
     }
 
     /// For a look from outside at a task that may end meanwhile: while the hold lasts, the slot is not given back. None if it has

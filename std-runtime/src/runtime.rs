@@ -1,13 +1,7 @@
 //! A set of workers: how it is made, where a new task goes, how it ends.
 //!
-//! Placement. A task that has run once stays on its worker, so where it starts matters more than where it is queued:
-//!
-//! 1. to an idle worker, if there is one; of several, to the one with the fewest live tasks;
-//! 2. else to the worker with the fewest live tasks, if it has at least two fewer than the spawner's own;
-//! 3. else to the spawner's own worker.
-//!
-//! Not always to the spawner's own worker, with thieves to correct it: a pool that is spawned in one go would start, and so
-//! be bound, on its spawner's worker before the first thief is awake.
+//! Placement of what comes from outside: to an idle worker, of several to the one with the fewest live tasks; else to the worker with
+//! the fewest. What a worker's own tasks spawn stays there for now, and is shared out: `worker/free.rs`.
 
 use crate::{
     header::{Outcome, Spawn, Task, TaskRef},
@@ -16,7 +10,7 @@ use crate::{
     shutdown::{self, ShutdownReport},
     stack::{self, StackError},
     stackless::{self, LiveFutures, Share},
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering::*},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::*, fence},
     worker::{self, Worker},
 };
 use std::{
@@ -173,12 +167,41 @@ impl Shared {
         self.spinning.fetch_sub(1, Relaxed);
     }
 
-    /// Puts a task that has not started, or that roams, where it will not wait: see the top of the file.
-    fn place(&'static self, here: Option<&'static Worker>, task: TaskRef) {
-        if let Some(here) = here.filter(|_| self.is_alone()) {
+    /// Puts a task that was spawned on the worker `here`, if it was on one.
+    fn place_spawned(&'static self, here: Option<&'static Worker>, task: TaskRef) {
+        // One that is to give way, or to take up nothing new, has others for it.
+        let Some(here) = here.filter(|here| here.is_open()) else { return self.place(task) };
+        match here.place_own(task) {
+            Ok(()) if self.is_alone() => {}
+            Ok(()) => self.offer(here),
             // It takes none only at its very end, from what its last carriers drop.
-            return here.place(task).unwrap_or_else(|task| self.place_elsewhere(None, task));
+            Err(task) => self.place_elsewhere(None, task),
         }
+    }
+
+    /// There is new work at `here`, which is at work, that somebody else could do. Wakes one who is idle, unless somebody looks for work
+    /// anyway: whoever does sees it, or tells that it does not look any more before we ask (W3).
+    pub(crate) fn offer(&self, here: &Worker) {
+        fence(SeqCst);
+        if self.spinning.load(Relaxed) > 0 {
+            return;
+        }
+        let mut idle = None;
+        for other in self.others(here.index) {
+            if other.is_waking() {
+                return;
+            }
+            if idle.is_none() && other.is_idle() && other.is_open() {
+                idle = Some(other);
+            }
+        }
+        if let Some(idle) = idle {
+            idle.rouse();
+        }
+    }
+
+    /// Puts a task that has not started, or that roams, where it will not wait: see the top of the file.
+    fn place(&'static self, task: TaskRef) {
         let (mut idle, mut emptiest) = (None, None);
         for worker in self.everybody().filter(|worker| worker.is_open()) {
             let best = if worker.is_idle() { &mut idle } else { &mut emptiest };
@@ -186,12 +209,10 @@ impl Shared {
                 *best = Some(worker);
             }
         }
-        let emptiest = emptiest.unwrap_or(&self.workers()[0]); // all are stuck: the monitor looks after it
-        let not_worse = |here: &&Worker| here.is_open() && here.live() < emptiest.live() + 2;
-        let home = idle.unwrap_or_else(|| here.filter(not_worse).unwrap_or(emptiest));
+        let home = idle.or(emptiest).unwrap_or(&self.workers()[0]); // all are stuck: the monitor looks after it
         match home.place(task) {
             Ok(()) => self.rouse_beside(home),
-            Err(task) => self.place_elsewhere(here, task),
+            Err(task) => self.place_elsewhere(None, task),
         }
     }
 
@@ -205,11 +226,11 @@ impl Shared {
             }
         }
         // All have ended: a thread-local's destructor spawns while its worker's thread ends. The global runtime never does.
-        global().shared.place(None, task);
+        global().shared.place(task);
     }
 
     /// Whether there is one worker, so that there is nothing to choose.
-    fn is_alone(&self) -> bool {
+    pub(crate) fn is_alone(&self) -> bool {
         self.workers().len() == 1 && self.spares_made.load(SeqCst) == 0
     }
 
@@ -234,7 +255,7 @@ impl Shared {
     pub(crate) fn place_woken(&'static self, task: TaskRef) {
         let here = self.here().filter(|here| here.is_open());
         match here.map_or(Err(task), |here| here.place(task)) {
-            Err(task) => self.place(here, task),
+            Err(task) => self.place(task),
             Ok(()) if here.is_some_and(|here| here.free_tasks() > 1) => {
                 self.everybody().find(|other| other.is_open() && other.is_idle()).inspect(|other| other.rouse());
             }
@@ -340,8 +361,8 @@ impl Shared {
         F: FnOnce() -> T + Send,
         T: Send,
     {
-        let slot = stack::acquire(spawn.stack)?;
         let (here, near) = (self.here(), spawn.near);
+        let slot = worker::acquire_stack(here, spawn.stack)?;
         let spawn = Spawn { roams: spawn.roams || self.roams, ..spawn };
         // SAFETY: the caller's promise.
         let outcome = unsafe { TaskRef::prepare(slot, self, spawn, f) };
@@ -352,7 +373,7 @@ impl Shared {
         match here.filter(|_| near) {
             Some(here) if !outcome.task().roams() => here.place_near(outcome.task()),
             Some(here) => here.place(outcome.task()).unwrap_or_else(|task| self.place_elsewhere(None, task)),
-            None => self.place(here, outcome.task()),
+            None => self.place_spawned(here, outcome.task()),
         }
         Ok(outcome)
     }

@@ -23,6 +23,7 @@
 //!   engaged. Whatever else is put with a worker, it runs.
 
 mod carriers;
+mod free;
 mod hosted;
 mod mode;
 mod sleep;
@@ -33,14 +34,14 @@ mod watched;
 pub(crate) use mode::WAKES;
 pub(crate) use sockets::take_turns;
 
-use self::{carriers::Futures, hosted::Host, mode::Mode, sleep::Spin, timers::Timers, watched::Watched};
+use self::{carriers::Futures, free::Free, hosted::Host, mode::Mode, sleep::Spin, timers::Timers, watched::Watched};
 use crate::{
     arch,
     header::{Inbox, TaskList, TaskRef},
     monitor,
     net::poller::Poller,
     runtime::Shared,
-    stack::sanitizer,
+    stack::{self, Class, Slot, StackError, sanitizer},
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering::*},
@@ -66,7 +67,7 @@ const LOOK_AROUND: u32 = 64;
 pub(crate) struct Worker {
     inbox: Inbox,
     mode: Mode,
-    /// The length of `free`, for those who only wonder. SeqCst: part of W3.
+    /// The length of `free`, for those who only wonder. Relaxed where it is written: the fences of W3 stand behind that.
     free_len: AtomicUsize,
     /// The length of `futures`, as `free_len`.
     futures_len: AtomicUsize,
@@ -92,49 +93,15 @@ pub(crate) struct Worker {
     host: OnceLock<Host>,
     its_own: [Line; 0],
     pub(crate) watched: Watched,
-    /// Tasks placed here that have not ended. A hint for placement (Relaxed), exact for this worker's own use.
-    live: AtomicUsize,
+    /// Tasks that have started here and have not ended, but those that roam and are parked. Written by this worker's thread only:
+    /// exact there, for others a hint (Relaxed).
+    bound: AtomicUsize,
     local: Local,
 }
 
 /// Where something begins in a new pair of cache lines: the hardware fetches them in pairs.
 #[repr(align(128))]
 struct Line;
-
-/// Tasks that another worker may take.
-struct Free {
-    /// What this worker's tasks have started, the newest first: so a tree of tasks is walked in depth, with as many stacks as it is
-    /// deep. Others take from the end, where the large branches are.
-    own: TaskList,
-    /// What came from elsewhere, and those that roam: first come, first served.
-    rest: TaskList,
-    closed: bool,
-}
-
-impl Free {
-    const fn new() -> Self {
-        Self { own: TaskList::new(), rest: TaskList::new(), closed: false }
-    }
-
-    fn len(&self) -> usize {
-        self.own.len() + self.rest.len()
-    }
-
-    /// The next one in depth.
-    fn pop(&mut self) -> Option<TaskRef> {
-        self.own.pop().or_else(|| self.rest.pop())
-    }
-
-    /// One that has waited for long.
-    fn pop_old(&mut self) -> Option<TaskRef> {
-        self.rest.pop().or_else(|| self.own.pop_last())
-    }
-
-    /// For a thief: half of those from elsewhere, or of the others.
-    fn take_half(&mut self) -> TaskList {
-        if self.rest.len() > 0 { self.rest.take_half() } else { self.own.take_last_half() }
-    }
-}
 
 /// W1.
 struct Local {
@@ -149,6 +116,12 @@ struct Local {
     /// The calls that did not wait, since the pick that is noted: see `spend`.
     calls: Cell<(u32, u32)>,
     ready: RefCell<TaskList>,
+    /// There are free tasks here that were not shared out yet: `free.rs`.
+    unspread: Cell<bool>,
+    /// New tasks that come one by one go to another worker, for now.
+    gives: Cell<bool>,
+    /// The last look at a lone task of another worker: whose, and at which of its picks.
+    seen: Cell<(usize, u32)>,
     /// Carriers that have nothing to poll. They are READY, so no waker queues them; `pick` does.
     idle_carriers: RefCell<Vec<TaskRef>>,
     /// Carriers at work that do not wait inside a poll.
@@ -161,6 +134,7 @@ struct Local {
     /// A spare worker that has slept for long enough: W4.
     retires: Cell<bool>,
     timers: Timers,
+    stacks: stack::Cache,
 }
 
 /// What to do once the stack that was left is left.
@@ -195,6 +169,27 @@ pub(crate) fn current_task() -> Option<TaskRef> {
     current()?.watched.task()
 }
 
+/// A stack for a task that `here` spawns, or somebody who is no worker.
+pub(crate) fn acquire_stack(here: Option<&Worker>, class: Class) -> Result<Slot, StackError> {
+    match here.filter(|here| class == Class::DEFAULT && !here.is_hosted()) {
+        Some(here) => here.local.stacks.acquire(),
+        None => stack::acquire(class),
+    }
+}
+
+/// # Safety
+///
+/// As for [`stack::release`].
+pub(crate) unsafe fn release_stack(slot: Slot) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match current().filter(|here| slot.class() == Class::DEFAULT && !here.is_hosted()) {
+            Some(here) => here.local.stacks.release(slot),
+            None => stack::release(slot),
+        }
+    }
+}
+
 impl Worker {
     pub(crate) fn new(index: usize, shared: &'static Shared) -> Self {
         Self {
@@ -214,7 +209,7 @@ impl Worker {
             host: OnceLock::new(),
             its_own: [],
             watched: Watched::new(true),
-            live: AtomicUsize::new(0),
+            bound: AtomicUsize::new(0),
             local: Local {
                 base: Cell::new(std::ptr::null_mut()),
                 base_bounds: Cell::new((std::ptr::null(), 0)),
@@ -224,6 +219,9 @@ impl Worker {
                 served: Cell::new(0),
                 calls: Cell::new((0, 0)),
                 ready: RefCell::new(TaskList::new()),
+                unspread: Cell::new(false),
+                gives: Cell::new(false),
+                seen: Cell::new((usize::MAX, 0)),
                 idle_carriers: RefCell::new(Vec::new()),
                 busy_carriers: Cell::new(0),
                 parked_carriers: Cell::new(0),
@@ -231,6 +229,7 @@ impl Worker {
                 has_spun: Cell::new(false),
                 retires: Cell::new(false),
                 timers: Timers::new(),
+                stacks: stack::Cache::new(),
             },
         }
     }
@@ -245,13 +244,19 @@ impl Worker {
 
     // ---- from any thread ------------------------------------------------------------------------------------------
 
+    /// What is there to do here, now or once it is woken. A hint, but on the worker's thread.
     pub(crate) fn live(&self) -> usize {
-        self.live.load(Relaxed)
+        self.bound.load(Relaxed) + self.free_tasks()
     }
 
     /// Whether it would take a new task up at once.
     pub(crate) fn is_idle(&self) -> bool {
         self.mode.is_idle()
+    }
+
+    /// Woken, but not at work yet.
+    pub(crate) fn is_waking(&self) -> bool {
+        self.mode.is_waking()
     }
 
     /// Whether new work should go there (W5).
@@ -279,32 +284,9 @@ impl Worker {
         self.mode.rests() || self.ended.load(SeqCst) || self.is_hosted()
     }
 
-    /// Puts a task here that has not started, or that roams. Gives it back if this worker has ended.
-    pub(crate) fn place(&self, task: TaskRef) -> Result<(), TaskRef> {
-        let mut free = self.free.lock();
-        if free.closed {
-            return Err(task);
-        }
-        self.live.fetch_add(1, Relaxed);
-        if current().is_some_and(|here| std::ptr::eq(here, self)) && !task.roams() {
-            free.own.push_first(task);
-        } else {
-            free.rest.push(task);
-        }
-        self.free_len.store(free.len(), SeqCst);
-        drop(free);
-        self.rouse();
-        Ok(())
-    }
-
-    /// How many tasks wait here that another worker could take.
-    pub(crate) fn free_tasks(&self) -> usize {
-        self.free_len.load(Relaxed)
-    }
-
     /// Puts a task that has not started here, to stay. On this worker's thread, by one of its tasks: so it has not ended.
     pub(crate) fn place_near(&'static self, task: TaskRef) {
-        self.live.fetch_add(1, Relaxed);
+        self.count_bound(1);
         task.bind(self);
         self.local.ready.borrow_mut().push(task);
     }
@@ -319,20 +301,6 @@ impl Worker {
             self.inbox.push(task);
             self.rouse();
         }
-    }
-
-    /// Half of this worker's unstarted tasks, for the thief. A worker that is just waking up keeps them: it was given
-    /// them a moment ago so that both work, unless the thief is `desperate`.
-    fn give_half(&self, desperate: bool) -> Option<TaskList> {
-        if self.free_len.load(SeqCst) == 0 || (!desperate && self.mode.is_waking()) {
-            return None;
-        }
-        let mut free = self.free.lock();
-        let taken = free.take_half();
-        self.live.fetch_sub(taken.len(), Relaxed);
-        // After `live`: who sees the list empty, on its way to sleep, sees also that its tasks are gone (W4).
-        self.free_len.store(free.len(), SeqCst);
-        Some(taken).filter(|taken| taken.len() > 0)
     }
 
     // ---- on this worker's thread ----------------------------------------------------------------------------------
@@ -359,6 +327,7 @@ impl Worker {
             self.leave(None, After::Nothing, Some(carrier));
         }
         self.poller.close(self);
+        self.local.stacks.give_back();
         self.local.closing.set(false);
         // W1: the destructors of thread-locals still run here, while a spare worker may begin another life on another thread.
         CURRENT.with(|current| current.set(None));
@@ -404,30 +373,12 @@ impl Worker {
         self.local.ready.borrow_mut().append(self.inbox.take());
     }
 
-    fn pop_free(&self, which: fn(&mut Free) -> Option<TaskRef>) -> Option<TaskRef> {
-        if self.free_len.load(Relaxed) == 0 {
-            return None;
-        }
-        let mut free = self.free.lock();
-        let task = which(&mut free);
-        self.free_len.store(free.len(), SeqCst);
-        task
+    fn count_bound(&self, more: usize) {
+        self.bound.store(self.bound.load(Relaxed) + more, Relaxed);
     }
 
-    fn steal(&self, desperate: bool) -> Option<TaskRef> {
-        if !self.watched.is_engaged() {
-            return None;
-        }
-        let mut taken = self.shared.others(self.index).find_map(|other| other.give_half(desperate))?;
-        let first = taken.pop();
-        self.live.fetch_add(taken.len() + usize::from(first.is_some()), Relaxed);
-        if taken.len() > 0 {
-            let mut free = self.free.lock();
-            // Not closed: that happens on this thread.
-            free.rest.append(taken);
-            self.free_len.store(free.len(), SeqCst);
-        }
-        first
+    fn discount_bound(&self) {
+        self.bound.store(self.bound.load(Relaxed) - 1, Relaxed);
     }
 
     fn open(&self) {
@@ -438,7 +389,7 @@ impl Worker {
     /// W4: no more tasks here, if there is none.
     fn close(&self) -> bool {
         let (mut free, mut futures) = (self.free.lock(), self.futures.lock());
-        let closed = self.live.load(Relaxed) == 0 && futures.queue.len() == 0;
+        let closed = self.live() == 0 && futures.queue.len() == 0;
         (free.closed, futures.closed) = (closed, closed);
         closed
     }
@@ -487,16 +438,16 @@ impl Worker {
                 if !task.park() {
                     self.take_back(task);
                 } else if roams {
-                    self.live.fetch_sub(1, Relaxed);
+                    self.discount_bound();
                 }
             }
             After::Yield(task) => self.take_back(task),
             After::Rest(task) => {
-                self.live.fetch_sub(1, Relaxed);
+                self.discount_bound();
                 self.local.idle_carriers.borrow_mut().push(task);
             }
             After::End(task) => {
-                self.live.fetch_sub(1, Relaxed);
+                self.discount_bound();
                 task.let_go();
             }
         }
@@ -505,10 +456,8 @@ impl Worker {
     /// Queues a task that has just run here.
     fn take_back(&self, task: TaskRef) {
         if task.roams() {
-            let mut free = self.free.lock();
-            // Not closed: that happens on this thread.
-            free.rest.push(task);
-            self.free_len.store(free.len(), SeqCst);
+            self.discount_bound();
+            self.take_back_free(task);
         } else {
             self.local.ready.borrow_mut().push(task);
         }

@@ -1,6 +1,6 @@
 //! What the scheduler costs when there is nothing to do, how many workers there are, and who gets a turn.
 
-use greenlight::{Runtime, channel::bounded, go, go_async, yield_now};
+use greenlight::{Barrier, Runtime, channel::bounded, go, go_async, yield_now};
 use greenlight_tests::program;
 use std::{
     process::Stdio,
@@ -182,4 +182,57 @@ fn a_pair_does_not_starve_a_third() {
         longest
     });
     assert!((1..=32).contains(&longest), "the pair has passed {longest} times between two turns of the third");
+}
+
+/// Where things happen, by OS thread, of a runtime with two workers, which `may` happen so in one of many rounds: it depends on when the
+/// system lets the second worker run.
+fn in_some_round(may: impl Fn() -> bool + Clone + Send + 'static) -> bool {
+    let runtime = Runtime::builder().workers(2).build().unwrap();
+    (0..300).any(|_| runtime.run(may.clone()))
+}
+
+/// Ten tasks that are spawned in one go, and tell their threads, by their order, once they all have started.
+fn threads_of_ten() -> Vec<thread::ThreadId> {
+    let started = Arc::new(Barrier::new(10));
+    let tasks: Vec<_> = (0..10)
+        .map(|_| {
+            let started = started.clone();
+            go(move || {
+                started.wait();
+                thread::current().id()
+            })
+        })
+        .collect();
+    tasks.into_iter().map(|task| task.join().unwrap()).collect()
+}
+
+/// Neighbours in a chain stay neighbours: half of them are on each worker, and one link goes from one to the other.
+#[test]
+fn a_chain_that_is_spawned_in_one_go_crosses_once() {
+    assert!(in_some_round(|| {
+        let threads = threads_of_ten();
+        let here = threads.iter().filter(|thread| **thread == threads[0]).count();
+        let crossings = threads.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        (4..=6).contains(&here) && crossings == 1
+    }));
+}
+
+/// A task that its parent waits for, who is alone, starts beside it.
+#[test]
+fn a_lone_child_stays_with_a_lone_parent() {
+    assert!(in_some_round(|| {
+        let here = thread::current().id();
+        go(move || thread::current().id()).join().unwrap() == here
+    }));
+}
+
+/// Not if others would have to wait for it: a timer is due here.
+#[test]
+fn a_lone_child_leaves_who_waits_for_the_clock() {
+    assert!(in_some_round(|| {
+        let here = thread::current().id();
+        let (tx, rx) = bounded(1);
+        go(move || tx.send(thread::current().id()).unwrap());
+        rx.recv_timeout(Duration::from_secs(60)).unwrap() != here
+    }));
 }

@@ -1,12 +1,30 @@
 //! Which task it is.
 
 use std::{
+    cell::Cell,
     fmt,
     num::NonZero,
     sync::atomic::{AtomicU64, Ordering::*},
 };
 
-static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+/// How many numbers an OS thread takes for itself at a time, in the long run: at first one, and twice as many each time, so that those of a
+/// small program are small.
+const BLOCK: u64 = 64;
+
+static NEXT_BLOCK: AtomicU64 = AtomicU64::new(1);
+
+/// The thread's numbers that nobody has yet.
+#[derive(Clone, Copy)]
+struct Block {
+    next: u64,
+    end: u64,
+    /// Of the next block.
+    size: u64,
+}
+
+thread_local! {
+    static BLOCK_HERE: Cell<Block> = const { Cell::new(Block { next: 0, end: 0, size: 1 }) };
+}
 
 /// The number of a green thread, or of a future that runs as a task: no other of this process has it, ever.
 ///
@@ -21,8 +39,19 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 pub struct TaskId(pub(super) NonZero<u64>);
 
 impl TaskId {
+    /// Never inlined: see [`crate::worker::current`].
+    #[inline(never)]
     pub(crate) fn next() -> Self {
-        Self(NonZero::new(NEXT_ID.fetch_add(1, Relaxed)).expect("2^63 tasks are more than a process has time for"))
+        BLOCK_HERE.with(|here| {
+            let mut block = here.get();
+            if block.next == block.end {
+                block.next = NEXT_BLOCK.fetch_add(block.size, Relaxed);
+                block.end = block.next + block.size;
+                block.size = (block.size * 2).min(BLOCK);
+            }
+            here.set(Block { next: block.next + 1, ..block });
+            Self(NonZero::new(block.next).expect("2^63 tasks are more than a process has time for"))
+        })
     }
 }
 

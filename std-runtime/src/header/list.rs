@@ -74,26 +74,18 @@ impl TaskList {
         Some(task)
     }
 
-    /// Takes the first half, rounded up.
-    pub(crate) fn take_half(&mut self) -> TaskList {
-        self.take(self.len.div_ceil(2), Self::pop)
-    }
-
-    /// Takes the last half, rounded up, in the opposite order.
-    pub(crate) fn take_last_half(&mut self) -> TaskList {
-        self.take(self.len.div_ceil(2), Self::pop_last)
-    }
-
-    fn take(&mut self, count: usize, pop: fn(&mut Self) -> Option<TaskRef>) -> TaskList {
-        let mut taken = TaskList::new();
-        (0..count).filter_map(|_| pop(self)).for_each(|task| taken.push(task));
-        taken
-    }
-
-    pub(crate) fn append(&mut self, mut other: TaskList) {
-        while let Some(task) = other.pop() {
-            self.push(task);
-        }
+    /// Puts the other's tasks at the end.
+    pub(crate) fn append(&mut self, other: TaskList) {
+        let (Some(last), Some(first)) = (self.last, other.first) else {
+            if self.last.is_none() {
+                *self = other;
+            }
+            return;
+        };
+        last.get().next.set(Some(first));
+        first.get().previous.set(Some(last));
+        self.last = other.last;
+        self.len += other.len;
     }
 }
 

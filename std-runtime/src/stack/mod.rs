@@ -21,7 +21,8 @@
 //!   on for ever. The pool itself never reads or writes it, but that what lies below the topmost `KEPT` bytes may be
 //!   zero again after the slot was free. A stale pointer into the slot is therefore always readable, and as long
 //!   as users keep one type at one place in the topmost bytes, always sound to follow there.
-//! * T2  A slot has one owner, from `acquire` to `release`. Its link is `IN_USE` exactly then.
+//! * T2  A slot has one owner, from `acquire` to `release`; one in a worker's cache (`cache.rs`) is the worker's. Its link is `IN_USE`
+//!   exactly then.
 //! * T3  A slot's base is a multiple of its size: an address and its slot differ in low bits only.
 //! * T4  Slots are first handed out in the order of their addresses, so "handed out at least once" is one number,
 //!   `handed_out`, which only grows. A signal handler may read it.
@@ -39,12 +40,14 @@
 //! Workers without work see to that, not the end of a task: giving nothing back takes 0.6 µs there, giving 12 pages back
 //! 6, and faulting them in again for the next task 19 (processor time on a Xeon, in a virtual machine).
 
+mod cache;
 mod class;
 mod error;
 pub(crate) mod overflow;
 mod region;
 pub(crate) mod sanitizer;
 
+pub(crate) use cache::Cache;
 pub(crate) use class::Class;
 pub(crate) use error::StackError;
 
@@ -141,7 +144,8 @@ impl Slot {
 ///
 /// # Errors
 ///
-/// If all slots are taken, or the kernel refuses memory for more. The error says which limit to raise.
+/// If all slots are taken, but for what workers keep for themselves, or the kernel refuses memory for more. The error says which
+/// limit to raise.
 ///
 /// # Cost
 ///
@@ -299,7 +303,10 @@ impl Pool {
 
     /// The index of a free slot, or of one ready for its first use.
     fn take(&self, region: &Region) -> Option<u32> {
-        let mut lists = self.lists.lock();
+        self.take_from(&mut self.lists.lock(), region)
+    }
+
+    fn take_from(&self, lists: &mut Lists, region: &Region) -> Option<u32> {
         if let Some(index) = lists.pop(region) {
             return Some(index);
         }
@@ -344,13 +351,51 @@ impl Pool {
     }
 
     unsafe fn release(&self, slot: Slot) {
+        // SAFETY: the caller's promise.
+        let index = unsafe { self.index_of_free(slot) };
+        self.put([index].into_iter());
+    }
+
+    /// The index of a slot on which nothing runs any more.
+    ///
+    /// # Safety
+    ///
+    /// As for [`release`].
+    unsafe fn index_of_free(&self, slot: Slot) -> u32 {
         let region = self.region.get().expect("a slot comes from a region");
         let index = region.index_of(slot.base.addr().get()).expect("a slot comes from its pool");
         debug_assert_eq!(region.link(index).load(Relaxed), IN_USE, "released twice");
         // SAFETY: the caller owns the slot, and nothing runs on it.
         unsafe { sanitizer::forget(slot.guard_end(), slot.top()) };
+        index
+    }
+
+    fn slot(&self, index: u32) -> Slot {
+        self.region.get().expect("a slot comes from a region").slot(index)
+    }
+
+    /// Free slots, the one to be taken first last.
+    fn put(&self, indices: impl Iterator<Item = u32>) {
+        let region = self.region.get().expect("a slot comes from a region");
         let mut lists = self.lists.lock();
-        lists.warm.push(region, index);
+        indices.for_each(|index| lists.warm.push(region, index));
+    }
+
+    /// For a cache: one at least, the one to be taken first at the front.
+    fn take_half(&self) -> Result<(usize, [u32; cache::HALF]), StackError> {
+        let mut taken = [0; cache::HALF];
+        loop {
+            if let Some(region) = self.region.get() {
+                let mut lists = self.lists.lock();
+                let count = (0..taken.len())
+                    .map_while(|i| self.take_from(&mut lists, region).inspect(|index| taken[i] = *index))
+                    .count();
+                if count > 0 {
+                    return Ok((count, taken));
+                }
+            }
+            self.grow()?;
+        }
     }
 
     /// Trims some of the slots that are idle at the time `now`, unless somebody else is at it, or makes slots ready. True if

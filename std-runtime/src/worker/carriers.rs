@@ -2,10 +2,10 @@
 //!
 //! A blocking call in a poll parks the carrier; with none at work, the worker takes another for the futures that wait.
 
-use super::{After, Worker, current_task};
+use super::{After, Worker, acquire_stack, current_task};
 use crate::{
     header::{Spawn, TaskRef},
-    stack::{self, Class},
+    stack::Class,
     stackless::{Queue, Share},
     sync::atomic::Ordering::*,
 };
@@ -59,20 +59,20 @@ impl Worker {
     /// It counts as live while it is at work.
     pub(super) fn take_idle_carrier(&self) -> Option<TaskRef> {
         let carrier = self.local.idle_carriers.borrow_mut().pop()?;
-        self.live.fetch_add(1, Relaxed);
+        self.count_bound(1);
         self.local.busy_carriers.set(self.local.busy_carriers.get() + 1);
         Some(carrier)
     }
 
     #[cold]
     fn new_carrier(&'static self) -> Option<TaskRef> {
-        let slot = stack::acquire(Class::DEFAULT).ok()?;
+        let slot = acquire_stack(Some(self), Class::DEFAULT).ok()?;
         // SAFETY: nothing is borrowed.
         let outcome = unsafe { TaskRef::prepare(slot, self.shared, Spawn::here(), move || self.carry()) };
         let carrier = outcome.task();
         carrier.make_carrier();
         carrier.bind(self);
-        self.live.fetch_add(1, Relaxed);
+        self.count_bound(1);
         self.local.busy_carriers.set(self.local.busy_carriers.get() + 1);
         Some(carrier)
     }

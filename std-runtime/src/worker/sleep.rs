@@ -17,6 +17,10 @@ const SPIN_NANOS: u64 = 20_000;
 const SPIN_NANOS_WITH_SOCKETS: u64 = 5_000;
 /// How often every worker looks: for some 3 µs, with a pause of 25 ns each. Only half of them look for longer.
 const BRIEF_LOOKS: u32 = 128;
+/// Every so many looks are also at the less likely sources of work of its own, and at the others': rarely, since each such look takes
+/// from them the lines that they write when they spawn.
+const LOOKS_AT_ITSELF: u32 = 4;
+const LOOKS_AT_OTHERS: u32 = 32;
 /// How long a worker sleeps before it asks whether the program is deadlocked, at first and at last.
 const FIRST_NAP: Duration = Duration::from_millis(10);
 const LAST_NAP: Duration = Duration::from_millis(640);
@@ -50,6 +54,8 @@ impl Worker {
             return false;
         }
         self.sleep(until_timer);
+        // It may have been woken for more than it can start at once.
+        self.local.unspread.set(true);
         true
     }
 
@@ -62,7 +68,9 @@ impl Worker {
                 if is_over() {
                     return Some(Spin::Over);
                 }
-                let work = !self.inbox.is_empty() || look % 4 == 3 && self.has_work(false);
+                let work = !self.inbox.is_empty()
+                    || look % LOOKS_AT_ITSELF == LOOKS_AT_ITSELF - 1 && self.has_own_work()
+                    || look % LOOKS_AT_OTHERS == LOOKS_AT_OTHERS - 1 && self.others_have_work(false);
                 work.then_some(Spin::Work)
             })
         };
@@ -95,21 +103,28 @@ impl Worker {
         if self.mode.end_spin() {
             self.shared.stop_spinning();
         }
+        // Whoever has spawned meanwhile has left it to us to see that.
+        if found != Spin::Nothing && self.shared.everybody().any(Worker::has_free_work) {
+            self.shared.offer(self);
+        }
         found
     }
 
     /// Whether any source of work has something. With `desperate`, also what was given to a worker that is still waking.
     pub(super) fn has_work(&self, desperate: bool) -> bool {
+        self.has_own_work() || self.others_have_work(desperate)
+    }
+
+    fn has_own_work(&self) -> bool {
         // `next` may be full too: a timer's wake-up goes there.
         let mine = !self.inbox.is_empty() || self.free_len.load(SeqCst) > 0 || self.futures_len.load(SeqCst) > 0;
         let woken = self.local.next.take().inspect(|task| self.local.next.set(Some(*task))).is_some();
-        mine || woken
-            || self.local.ready.borrow().len() > 0
-            || (self.watched.is_engaged() && self.shared.everybody().any(|other| other.has_work_for_others(desperate)))
+        mine || woken || self.local.ready.borrow().len() > 0
     }
 
-    fn has_work_for_others(&self, desperate: bool) -> bool {
-        self.futures_len.load(SeqCst) > 0 || (self.free_len.load(SeqCst) > 0 && (desperate || !self.mode.is_waking()))
+    fn others_have_work(&self, desperate: bool) -> bool {
+        let has_work = |other: &Worker| other.futures_len.load(SeqCst) > 0 || self.is_ripe(other, desperate);
+        self.watched.is_engaged() && self.shared.others(self.index).any(has_work)
     }
 
     /// W4, once it has slept for a while.
@@ -134,6 +149,7 @@ impl Worker {
                 let mut nap = FIRST_NAP;
                 self.rest(Some(nap));
                 while self.mode.is_asleep() {
+                    self.local.stacks.give_back();
                     while crate::stack::trim() && self.mode.is_asleep() {}
                     if !crate::deadlock::look() || nap > LAST_NAP {
                         break;

@@ -27,6 +27,10 @@ impl Timers {
         Self { alarms: RefCell::new(Alarms::new()), first: Cell::new(Tick::MAX), pace: Cell::new(Pace::USUAL) }
     }
 
+    pub(super) fn any(&self) -> bool {
+        self.first.get() != Tick::MAX
+    }
+
     /// Whether one is due by `time` from now. Reads the clock only if there is a timer.
     pub(super) fn is_due_in(&self, time: Tick) -> bool {
         self.first.get() != Tick::MAX && self.first.get() <= now().saturating_add(time)

@@ -1,11 +1,12 @@
-//! The end of a worker against those who give it tasks, and those who take them away: W4.
+//! The end of a worker against those who give it tasks, and those who take them away: W4. And a spawn against a worker that spins, and
+//! falls asleep: W3.
 
 use super::*;
 use crate::{
     header::models::{free, task},
     runtime::models,
     sync::atomic::AtomicUsize,
-    worker::Free,
+    worker::free::Free,
 };
 use loom::thread;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ impl Worker {
         let mut ran = 0;
         loop {
             while self.pop_free(Free::pop).is_some() {
-                self.live.fetch_sub(1, Relaxed);
+                self.discount_bound();
                 ran += 1;
             }
             if self.shared.is_ended() && self.close() {
@@ -66,7 +67,7 @@ fn end_is_seen_behind_a_thief() {
         let thief = {
             let stolen = stolen.clone();
             thread::spawn(move || {
-                if let Some(mut tasks) = worker.give_half(true) {
+                if let Some(mut tasks) = worker.give_half(0, true) {
                     assert!(tasks.pop() == Some(task) && tasks.len() == 0);
                     stolen.fetch_add(1, Relaxed);
                 }
@@ -77,6 +78,34 @@ fn end_is_seen_behind_a_thief() {
         thief.join().unwrap();
         ends.join().unwrap();
         assert_eq!(ran + stolen.load(Relaxed), 1);
+        // SAFETY: the other threads have ended.
+        unsafe {
+            free(task);
+            models::free(shared);
+        }
+    });
+}
+
+/// A worker spawns a task, and wakes nobody if another one spins; that one ends its spin and falls asleep. It does not sleep over the task.
+/// Fails if `offer` has no fence, or if the last look does not see what others have.
+#[test]
+fn spawn_is_seen_behind_a_spin() {
+    loom::model(|| {
+        let shared = models::shared_that_spins(2);
+        let [here, other] = shared.workers() else { unreachable!() };
+        let task = task();
+        assert!(shared.start_spinning());
+        other.mode.spin();
+        let spins = thread::spawn(move || {
+            if other.mode.end_spin() {
+                shared.stop_spinning();
+            }
+            other.mode.fall_asleep(false, || other.last_look())
+        });
+        assert!(here.place_own(task).is_ok());
+        shared.offer(here);
+        spins.join().unwrap();
+        assert!(!other.mode.is_asleep());
         // SAFETY: the other threads have ended.
         unsafe {
             free(task);

@@ -1,0 +1,267 @@
+//! The tasks that a worker could leave to another: those that have not started, and those that roam. And how they are shared out.
+//!
+//! ```text
+//!   spawned by a task ──▶ own   the newest first: a tree of tasks is walked in depth  ──▶ this worker
+//!   from outside,                                                                      │
+//!   or roaming        ──▶ rest  first come, first served                               ▼ the oldest half
+//!                                                         to others: they steal, or are given (`spread`)
+//! ```
+//!
+//! A task that has run once stays on its worker, so where it starts matters more than where it is queued. It starts where it is
+//! spawned, unless somebody else has less to do; what goes to others goes by halves, in the order of the spawns, so that neighbours in
+//! a chain of tasks stay neighbours, and a line between two processors is crossed once for many.
+//!
+//! 1. A spawn wakes an idle worker, unless one is on its way, or looks for work, already.
+//! 2. Before a worker starts the first of its new tasks, it gives half of them to each idle worker in turn. If there is none, it gives the
+//!    one that has the least to do so many that the two are even, if it has clearly more.
+//! 3. A lone new task goes to an idle worker, too, unless its parent is the only task here and waits for no clock and no socket: then
+//!    the two belong together, and nobody else has to wait.
+//! 4. An idle worker steals half from one that has more; a lone task not before its worker has had time to start it. Before it sleeps, it
+//!    takes one in any case.
+//!
+//! Thieves alone would not do: a pool that is spawned in one go would start, and so be bound, on its spawner's worker before the first
+//! thief is awake.
+
+use super::Worker;
+use crate::{
+    header::{TaskList, TaskRef},
+    sync::atomic::Ordering::*,
+};
+
+/// How many tasks a thief takes at most: it walks through them under a spinning lock.
+const STOLEN_AT_ONCE: usize = 64;
+
+pub(super) struct Free {
+    own: TaskList,
+    rest: TaskList,
+    /// W4.
+    pub(super) closed: bool,
+}
+
+impl Free {
+    pub(super) const fn new() -> Self {
+        Self { own: TaskList::new(), rest: TaskList::new(), closed: false }
+    }
+
+    fn len(&self) -> usize {
+        self.own.len() + self.rest.len()
+    }
+
+    /// Adds one that was spawned by a task, or that roams.
+    fn push_new(&mut self, task: TaskRef) {
+        if task.roams() {
+            self.rest.push(task);
+        } else {
+            self.own.push_first(task);
+        }
+    }
+
+    /// The next one in depth.
+    pub(super) fn pop(&mut self) -> Option<TaskRef> {
+        self.own.pop().or_else(|| self.rest.pop())
+    }
+
+    /// One that has waited for long.
+    pub(super) fn pop_old(&mut self) -> Option<TaskRef> {
+        self.rest.pop().or_else(|| self.own.pop_last())
+    }
+
+    /// The oldest, for others.
+    fn take(&mut self, count: usize) -> TaskList {
+        let mut taken = TaskList::new();
+        (0..count).filter_map(|_| self.pop_old()).for_each(|task| taken.push(task));
+        taken
+    }
+}
+
+impl Worker {
+    // ---- from any thread ------------------------------------------------------------------------------------------
+
+    /// How many tasks wait here that another worker could take.
+    pub(crate) fn free_tasks(&self) -> usize {
+        self.free_len.load(Relaxed)
+    }
+
+    /// Puts a task here that has not started, or that roams. Gives it back if this worker has ended.
+    pub(crate) fn place(&self, task: TaskRef) -> Result<(), TaskRef> {
+        let mut free = self.free.lock();
+        if free.closed {
+            return Err(task);
+        }
+        free.rest.push(task);
+        self.free_len.store(free.len(), Relaxed);
+        drop(free);
+        self.rouse();
+        Ok(())
+    }
+
+    /// Puts tasks here that another worker's have spawned, the oldest first in the list. They start as they would have there.
+    fn place_all(&self, mut tasks: TaskList) -> Result<(), TaskList> {
+        let mut free = self.free.lock();
+        if free.closed {
+            return Err(tasks);
+        }
+        while let Some(task) = tasks.pop() {
+            free.push_new(task);
+        }
+        self.free_len.store(free.len(), Relaxed);
+        drop(free);
+        self.rouse();
+        Ok(())
+    }
+
+    /// For a thief, who has so many `live` tasks: half, but no more than makes the two even, for what is stolen stays as a rule. If it is
+    /// `desperate`, one in any case.
+    pub(super) fn give_half(&self, live: usize, desperate: bool) -> Option<TaskList> {
+        let fair = self.live().saturating_sub(live).div_ceil(2).max(usize::from(desperate));
+        if self.free_len.load(SeqCst) == 0 || fair == 0 {
+            return None;
+        }
+        let mut free = self.free.lock();
+        let half = free.len().div_ceil(2);
+        let taken = free.take(half.min(fair).min(STOLEN_AT_ONCE));
+        self.free_len.store(free.len(), Relaxed);
+        Some(taken).filter(|taken| taken.len() > 0)
+    }
+
+    // ---- on this worker's thread ----------------------------------------------------------------------------------
+
+    /// Puts a task here that one of this worker's has spawned. Gives it back if this worker has ended.
+    pub(crate) fn place_own(&self, task: TaskRef) -> Result<(), TaskRef> {
+        let mut free = self.free.lock();
+        if free.closed {
+            return Err(task);
+        }
+        free.push_new(task);
+        self.free_len.store(free.len(), Relaxed);
+        drop(free);
+        self.local.unspread.set(true);
+        Ok(())
+    }
+
+    /// Puts a roaming task back that has just run here.
+    pub(super) fn take_back_free(&self, task: TaskRef) {
+        let mut free = self.free.lock();
+        // Not closed: that happens on this thread.
+        free.rest.push(task);
+        self.free_len.store(free.len(), Relaxed);
+    }
+
+    /// Takes one, to start it here.
+    pub(super) fn pop_free(&self, which: fn(&mut Free) -> Option<TaskRef>) -> Option<TaskRef> {
+        if self.free_len.load(Relaxed) == 0 {
+            return None;
+        }
+        if self.local.unspread.take() && !self.shared.is_alone() {
+            self.spread();
+        }
+        let mut free = self.free.lock();
+        let task = which(&mut free)?;
+        self.free_len.store(free.len(), Relaxed);
+        drop(free);
+        self.count_bound(1);
+        Some(task)
+    }
+
+    /// Rules 2 and 3.
+    #[cold]
+    fn spread(&self) {
+        let others = || self.shared.others(self.index);
+        let mut given = false;
+        // What they do is asked first: it changes seldom, and the rest with each switch.
+        for idle in others().filter(|other| other.wants_more() && other.is_open()) {
+            let free = self.free_tasks();
+            let count = match free {
+                0 => return,
+                1 => usize::from(!given && !self.keeps_lone_task() && self.gives_next_to(idle, 0)),
+                _ => (self.live().saturating_sub(idle.live()) / 2).max(free / 2).min(free),
+            };
+            if count == 0 {
+                return;
+            }
+            self.give(idle, count);
+            given = true;
+        }
+        if given {
+            return;
+        }
+        if let Some(other) = others().filter(|other| other.is_open()).min_by_key(|other| other.live()) {
+            let free = self.free_tasks();
+            let count = match free {
+                0 | 1 => usize::from(self.gives_next_to(other, 1)),
+                _ => self.live().saturating_sub(other.live()) / 2,
+            };
+            if count > 0 {
+                self.give(other, count.min(free));
+            }
+        }
+    }
+
+    /// Whether the next of tasks that come one by one goes to the other worker: several in a row do, and then several stay, an eighth
+    /// of all, since one is often the next one's neighbour.
+    fn gives_next_to(&self, other: &Worker, least: usize) -> bool {
+        let (mine, theirs) = (self.bound.load(Relaxed), other.live());
+        let slack = least + mine.max(theirs) / 8;
+        let gives = if self.local.gives.get() { mine + slack >= theirs } else { mine > theirs + slack };
+        self.local.gives.set(gives);
+        gives
+    }
+
+    /// Nothing to do, and nothing given that it does not know of yet.
+    fn wants_more(&self) -> bool {
+        self.mode.is_idle() || self.mode.is_waking() && self.free_tasks() == 0
+    }
+
+    /// Rule 3.
+    fn keeps_lone_task(&self) -> bool {
+        match self.bound.load(Relaxed) {
+            0 => true,
+            1 => !self.local.timers.any() && !self.poller.has_sockets(),
+            _ => false,
+        }
+    }
+
+    fn give(&self, other: &Worker, count: usize) {
+        let mut free = self.free.lock();
+        let tasks = free.take(count);
+        self.free_len.store(free.len(), Relaxed);
+        drop(free);
+        if let Err(back) = other.place_all(tasks) {
+            let mut free = self.free.lock();
+            free.rest.append(back);
+            self.free_len.store(free.len(), Relaxed);
+        }
+    }
+
+    /// Rule 4. The first of what was taken is to run here.
+    pub(super) fn steal(&self, desperate: bool) -> Option<TaskRef> {
+        if !self.watched.is_engaged() {
+            return None;
+        }
+        let mut others = self.shared.others(self.index).filter(|other| self.is_ripe(other, desperate));
+        let mut taken = others.find_map(|other| other.give_half(self.live(), desperate))?;
+        let first = taken.pop();
+        self.count_bound(1);
+        if taken.len() > 0 {
+            let mut free = self.free.lock();
+            // Not closed: that happens on this thread.
+            free.rest.append(taken);
+            self.free_len.store(free.len(), Relaxed);
+            drop(free);
+            self.shared.offer(self);
+        }
+        first
+    }
+
+    /// Whether the other one has something to steal; unless `desperate`, something that it would not rather keep. Never from a worker that
+    /// is just waking up: it was given that a moment ago so that both work.
+    pub(super) fn is_ripe(&self, other: &Worker, desperate: bool) -> bool {
+        let free = other.free_len.load(SeqCst);
+        if free == 0 || other.mode.is_waking() {
+            return false;
+        }
+        // A lone task has to be seen twice, and its worker at the same pick.
+        let look = (other.index, other.watched.picks());
+        desperate || self.live() < other.live() && (free > 1 || self.local.seen.replace(look) == look)
+    }
+}
