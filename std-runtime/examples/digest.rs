@@ -7,7 +7,7 @@
 //!                 │         └───▶│  hash  │──┼─────────▶│ collect │────▶ sorted lines
 //!                 │              └────────┘  │          └─────────┘
 //!                 └───── unreadable ─────────┘
-//!   Ctrl-C closes `stop`: every stage sees it before its next file or chunk
+//!   Ctrl-C ends the context: every stage sees it before its next file or chunk
 //! ```
 //!
 //! ```text
@@ -28,7 +28,9 @@
 //! | 130       | Ctrl-C: the lines hashed so far are printed; a second one kills at once   |
 //! | 141       | nobody reads stdout any more (`digest | head`), as if SIGPIPE had ended us |
 
-use greenlight::channel::{Receiver, Sender, TryRecvError, bounded};
+use greenlight::channel::{Receiver, Sender, bounded};
+use greenlight::context::Context;
+use greenlight::signal::Signal;
 use greenlight::{Runtime, go, select};
 use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest, Sha256, digest::Output};
@@ -37,7 +39,7 @@ use std::fs::{self, File, FileType};
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::{self, ExitCode};
+use std::process::ExitCode;
 use std::thread::available_parallelism;
 
 const USAGE: &str = "\
@@ -115,23 +117,17 @@ fn parse_workers(number: Option<OsString>) -> Result<usize, String> {
 
 /// The whole job but for the arguments. Returns the exit code.
 fn run(options: Options) -> io::Result<u8> {
-    let (interrupt, stop) = bounded::<()>(0);
-    let mut interrupted_before = false;
-    ctrlc::set_handler(move || {
-        if interrupted_before {
-            process::exit(INTERRUPTED.into());
-        }
-        interrupted_before = true;
-        interrupt.close();
-    })
-    .map_err(io::Error::other)?;
+    match options.workers {
+        Some(workers) => Runtime::builder().workers(workers).build()?.run(|| report(options)),
+        None => greenlight::run(|| report(options)),
+    }
+}
 
+/// Listens to Ctrl-C until all is printed.
+fn report(options: Options) -> io::Result<u8> {
+    let (ctx, _) = Context::background().with_signals(&[Signal::INTERRUPT])?;
     let workers = options.workers.unwrap_or_else(|| available_parallelism().map_or(1, usize::from));
-    let pipeline = move || digest(options.root, workers * HASHERS_PER_WORKER, &stop);
-    let outcome = match options.workers {
-        Some(workers) => Runtime::builder().workers(workers).build()?.run(pipeline),
-        None => greenlight::run(pipeline),
-    };
+    let outcome = digest(options.root, workers * HASHERS_PER_WORKER, &ctx);
 
     if let Err(error) = print(&outcome.lines) {
         return Ok(print_failed(&error));
@@ -166,19 +162,19 @@ struct Outcome {
 }
 
 /// Sets up the pipeline and is itself the collector at its end.
-fn digest(root: PathBuf, hashers: usize, stop: &Receiver<()>) -> Outcome {
+fn digest(root: PathBuf, hashers: usize, ctx: &Context) -> Outcome {
     let bar = progress_bar();
     let (paths_in, paths) = bounded(QUEUE);
     let (results_in, results) = bounded(QUEUE);
 
     let walker = {
-        let (results, stop, bar) = (results_in.clone(), stop.clone(), bar.clone());
-        go(move || walk(root, &paths_in, &results, &stop, &bar))
+        let (results, ctx, bar) = (results_in.clone(), ctx.clone(), bar.clone());
+        go(move || walk(root, &paths_in, &results, &ctx, &bar))
     };
     let hashers: Vec<_> = (0..hashers)
         .map(|_| {
-            let (paths, results, stop) = (paths.clone(), results_in.clone(), stop.clone());
-            go(move || hash_all(&paths, &results, &stop))
+            let (paths, results, ctx) = (paths.clone(), results_in.clone(), ctx.clone());
+            go(move || hash_all(&paths, &results, &ctx))
         })
         .collect();
     // Ours would keep the channels open: `results` for the loop below, `paths` for a walker whose hashers are gone.
@@ -204,18 +200,12 @@ fn digest(root: PathBuf, hashers: usize, stop: &Receiver<()>) -> Outcome {
     }
     let found = walker.join().unwrap_or_else(|error| error.resume());
     lines.sort_unstable_by(|a: &Line, b| bytes(&a.path).cmp(bytes(&b.path)));
-    Outcome { lines, found, failures, interrupted: stopped(stop) }
+    Outcome { lines, found, failures, interrupted: ctx.is_done() }
 }
 
 /// Sends the path of every regular file under `root`, and returns how many there were. A tree may be deeper than a
 /// stack: the directories still to be read wait in a list, not in calls.
-fn walk(
-    root: PathBuf,
-    paths: &Sender<PathBuf>,
-    results: &Sender<Report>,
-    stop: &Receiver<()>,
-    bar: &ProgressBar,
-) -> usize {
+fn walk(root: PathBuf, paths: &Sender<PathBuf>, results: &Sender<Report>, ctx: &Context, bar: &ProgressBar) -> usize {
     let mut found = 0;
     let mut pending = Vec::new();
     let fail = |path, error| {
@@ -232,7 +222,7 @@ fn walk(
     }
     while let Some((path, kind)) = pending.pop() {
         if kind.is_dir() {
-            if stopped(stop) {
+            if ctx.is_done() {
                 break;
             }
             list(&path, &mut pending, fail);
@@ -241,7 +231,7 @@ fn walk(
             bar.inc_length(1);
             select! {
                 send(paths, path) -> sent => if sent.is_err() { break },
-                recv(stop) -> _ => break,
+                wait(ctx.done()) -> _ => break,
             }
         }
     }
@@ -267,11 +257,11 @@ fn list(directory: &Path, pending: &mut Vec<(PathBuf, FileType)>, fail: impl Fn(
     }
 }
 
-/// Hashes file after file, until there are no more paths or `stop` is closed.
-fn hash_all(paths: &Receiver<PathBuf>, results: &Sender<Report>, stop: &Receiver<()>) {
+/// Hashes file after file, until there are no more paths or the context has ended.
+fn hash_all(paths: &Receiver<PathBuf>, results: &Sender<Report>, ctx: &Context) {
     let mut chunk = vec![0; CHUNK];
     for path in paths {
-        let report = match hash(&path, &mut chunk, stop) {
+        let report = match hash(&path, &mut chunk, ctx) {
             Ok(Some(hash)) => Ok(Line { path, hash }),
             Ok(None) => return,
             Err(error) => Err(Failure { path, error }),
@@ -282,11 +272,11 @@ fn hash_all(paths: &Receiver<PathBuf>, results: &Sender<Report>, stop: &Receiver
     }
 }
 
-/// The hash of one file, or `None` if `stop` was closed before its end.
-fn hash(path: &Path, chunk: &mut [u8], stop: &Receiver<()>) -> io::Result<Option<Output<Sha256>>> {
+/// The hash of one file, or `None` if the context has ended before that.
+fn hash(path: &Path, chunk: &mut [u8], ctx: &Context) -> io::Result<Option<Output<Sha256>>> {
     let mut file = File::open(path)?;
     let mut hasher = Sha256::new();
-    while !stopped(stop) {
+    while !ctx.is_done() {
         match file.read(chunk) {
             Ok(0) => return Ok(Some(hasher.finalize())),
             Ok(length) => hasher.update(&chunk[..length]),
@@ -295,11 +285,6 @@ fn hash(path: &Path, chunk: &mut [u8], stop: &Receiver<()>) -> io::Result<Option
         }
     }
     Ok(None)
-}
-
-/// Nothing is ever sent through `stop`: closing it tells everybody at once, and stays told.
-fn stopped(stop: &Receiver<()>) -> bool {
-    stop.try_recv() == Err(TryRecvError::Disconnected)
 }
 
 fn progress_bar() -> ProgressBar {

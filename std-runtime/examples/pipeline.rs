@@ -30,17 +30,16 @@
 //! | 141       | nobody reads stdout any more                                 |
 
 mod common {
-    pub mod interrupt;
     pub mod program;
     pub mod progress;
 }
 
-use common::interrupt::{INTERRUPTED, until_ctrl_c};
 use common::program::{complain, start};
 use common::progress;
 use greenlight::channel::{Receiver, Sender, bounded};
 use greenlight::context::{Cancel, Context};
 use greenlight::group::Group;
+use greenlight::signal::Signal;
 use greenlight::{Runtime, blocking, fs::open, go, select};
 use indicatif::ProgressBar;
 use lexopt::{Arg, ValueExt};
@@ -78,6 +77,8 @@ const LONGEST: usize = 1024 * 1024;
 const QUEUE: usize = 16;
 
 const FAILED: u8 = 1;
+/// As if SIGINT had ended us.
+const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     start(USAGE, Options::parse, run, FAILED)
@@ -118,17 +119,17 @@ impl Options {
 
 /// The whole job but for the arguments. Returns the exit code.
 fn run(options: Options) -> io::Result<u8> {
-    let interrupt = until_ctrl_c()?;
+    match options.workers {
+        Some(workers) => Runtime::builder().workers(workers).build()?.run(|| report(options)),
+        None => greenlight::run(|| report(options)),
+    }
+}
+
+fn report(options: Options) -> io::Result<u8> {
+    let (interrupt, _) = Context::background().with_signals(&[Signal::INTERRUPT])?;
     let (files, top) = (options.files.len(), options.top);
     let width = options.workers.unwrap_or_else(|| available_parallelism().map_or(1, usize::from));
-    let pipeline = {
-        let interrupt = interrupt.clone();
-        move || count_words(&interrupt, options.files, options.limit, width)
-    };
-    let outcome = match options.workers {
-        Some(workers) => Runtime::builder().workers(workers).build()?.run(pipeline),
-        None => greenlight::run(pipeline),
-    };
+    let outcome = count_words(&interrupt, options.files, options.limit, width);
 
     let Outcome { table, read, failures, cut_short } = outcome;
     let mut stdout = BufWriter::new(io::stdout().lock());

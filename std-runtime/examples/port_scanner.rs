@@ -22,17 +22,16 @@
 //! | 141       | nobody reads stdout any more                                       |
 
 mod common {
-    pub mod interrupt;
     pub mod program;
     pub mod progress;
 }
 
-use common::interrupt::{INTERRUPTED, until_ctrl_c};
 use common::program::{USAGE_ERROR, complain, start};
 use common::progress;
 use greenlight::channel::{Receiver, Sender, bounded};
 use greenlight::context::Context;
 use greenlight::net::{TcpStream, lookup_host};
+use greenlight::signal::Signal;
 use greenlight::{Semaphore, go, scope};
 use indicatif::ProgressBar;
 use lexopt::{Arg, ValueExt};
@@ -53,6 +52,8 @@ Prints the TCP ports of HOST that accept connections. HOST must be this machine 
 ";
 
 const FAILED: u8 = 1;
+/// As if SIGINT had ended us.
+const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     start(USAGE, Options::parse, |options| greenlight::run(move || run(&options)), FAILED)
@@ -126,7 +127,7 @@ fn run(options: &Options) -> io::Result<u8> {
     }
     let Some(address) = address else { return Err(io::Error::other(format!("{host}: no address"))) };
 
-    let ctx = until_ctrl_c()?;
+    let (ctx, _) = Context::background().with_signals(&[Signal::INTERRUPT])?;
     let bar = progress::bar("ports");
     bar.set_length(ports.len() as u64);
     let (answers_in, answers) = bounded(*at_once);

@@ -24,13 +24,13 @@
 //! | 130       | a second Ctrl-C                                                                           |
 
 mod common {
-    pub mod interrupt;
     pub mod program;
 }
 
-use common::interrupt::until_ctrl_c;
 use common::program::{complain, start};
+use greenlight::context::Context;
 use greenlight::net::{TcpListener, TcpStream};
+use greenlight::signal::Signal;
 use greenlight::time::Instant;
 use greenlight::{WaitGroup, fs, sleep, stdin};
 use lexopt::{Arg, ValueExt};
@@ -155,7 +155,7 @@ fn believing(file: &Path) -> io::Result<Arc<ClientConfig>> {
 }
 
 fn serve(listener: &TcpListener, config: Arc<ServerConfig>, grace: Duration) -> io::Result<u8> {
-    let stop = until_ctrl_c()?;
+    let (stop, _) = Context::background().with_signals(&[Signal::INTERRUPT])?;
     writeln!(io::stdout(), "listening on {}", listener.local_addr()?)?;
     let door = listener.try_clone()?;
     let _on_stop = stop.after_func(move || door.close());

@@ -506,6 +506,74 @@ fn descriptor_limit() -> usize {
     line.split_whitespace().nth(3).and_then(|soft| soft.parse().ok()).unwrap_or(usize::MAX)
 }
 
+/// Runs `program`, or says that it is not installed.
+fn foreign_client(program: &str, args: &[&str]) -> Option<String> {
+    match Command::new(program).args(args).output() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            eprintln!("NOT CHECKED with {program}, which is not installed");
+            None
+        }
+        output => {
+            let output = output.expect("it starts");
+            let complaints = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{program}: {}: {complaints}", output.status);
+            Some(String::from_utf8(output.stdout).expect("text"))
+        }
+    }
+}
+
+/// curl, where it is installed: another implementation. Three requests, by one connection.
+#[test]
+fn curl_understands_it() {
+    let server = server([]);
+    let url = format!("http://{}", server.address());
+    let (root, echo, missing) = (format!("{url}/"), format!("{url}/echo"), format!("{url}/missing"));
+    // curl waits for `100 Continue` before a body of more than 1 MiB, or if it is told to.
+    let body = "x".repeat(100_000);
+    let every = ["--silent", "--show-error", "--noproxy", "*", "--write-out", "%{http_code} %{num_connects}\n"];
+    let post = ["--header", "Expect: 100-continue", "--header", "Transfer-Encoding: chunked", "--data-binary", &body];
+    let requests = [&[root.as_str()][..], &["--next"], &every, &post, &[&echo], &["--next"], &every, &[&missing]];
+    let args = [&every[..], &requests.concat()].concat();
+    if let Some(printed) = foreign_client("curl", &args) {
+        let printed = printed.replace(&body, "what came ");
+        assert_eq!(printed, format!("{GREETING}200 1\nwhat came 200 0\n404 Not Found\n404 0\n"));
+    }
+    assert_eq!(server.stop(), Some(0));
+}
+
+/// Python's `http.client`, where it is installed: another implementation.
+#[test]
+fn python_understands_it() {
+    const CLIENT: &str = "
+import http.client, sys
+connection = http.client.HTTPConnection(sys.argv[1])
+def ask(*request):
+    connection.request(*request)
+    answer = connection.getresponse()
+    print(answer.version, answer.status, answer.reason, answer.getheader('Content-Type'), answer.read())
+ask('GET', '/')
+socket = connection.sock
+ask('HEAD', '/')
+ask('POST', '/echo', b'one two', {'Content-Type': 'text/x-ours'})
+ask('POST', '/echo', iter([b'in ', b'chunks']))
+ask('DELETE', '/')
+print(connection.sock is socket)
+";
+    let server = server([]);
+    if let Some(printed) = foreign_client("python3", &["-c", CLIENT, &server.address().to_string()]) {
+        let expected = "\
+11 200 OK text/plain; charset=utf-8 b'Hello from a green thread!\\n'
+11 200 OK text/plain; charset=utf-8 b''
+11 200 OK text/x-ours b'one two'
+11 200 OK application/octet-stream b'in chunks'
+11 405 Method Not Allowed text/plain; charset=utf-8 b'405 Method Not Allowed\\n'
+True
+";
+        assert_eq!(printed, expected);
+    }
+    assert_eq!(server.stop(), Some(0));
+}
+
 #[test]
 fn arguments_that_make_no_sense_are_refused_with_the_usage() {
     assert_usage(

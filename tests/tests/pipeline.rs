@@ -124,7 +124,7 @@ fn ctrl_c_reports_what_was_read_while_the_reader_is_stuck() {
         let (ping, pong) = (words["ping"], words["pong"]);
         assert!(ping.abs_diff(pong) <= 1 && (PAIRS - 20_000..=PAIRS).contains(&ping), "{printed}");
         assert_eq!((words["one"], words["two"], words.len()), (1, 2, 4));
-        let stderr = format!("interrupted: {} words, 4 different, 1 of 3 files read\n", ping + pong + 3);
+        let stderr = format!("SIGINT was received: {} words, 4 different, 1 of 3 files read\n", ping + pong + 3);
         assert_eq!(String::from_utf8_lossy(&output.stderr), stderr);
         assert_eq!(output.status.code(), Some(130));
     }

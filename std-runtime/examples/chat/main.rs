@@ -35,17 +35,17 @@
 
 #[path = "../common"]
 mod common {
-    pub mod interrupt;
     pub mod program;
 }
 
 mod hub;
 mod member;
 
-use common::interrupt::until_ctrl_c;
 use common::program::{complain, start};
 use greenlight::channel::bounded;
+use greenlight::context::Context;
 use greenlight::net::{TcpListener, TcpStream};
+use greenlight::signal::Signal;
 use greenlight::{WaitGroup, go, sleep, stdin};
 use hub::Hub;
 use lexopt::{Arg, ValueExt};
@@ -124,7 +124,7 @@ fn run(options: Options) -> io::Result<u8> {
 }
 
 fn serve(listener: &TcpListener, outbox: usize) -> io::Result<u8> {
-    let stop = until_ctrl_c()?;
+    let (stop, _) = Context::background().with_signals(&[Signal::INTERRUPT])?;
     writeln!(io::stdout(), "listening on {}", listener.local_addr()?)?;
     let door = listener.try_clone()?;
     let _on_stop = stop.after_func(move || door.close());

@@ -29,7 +29,6 @@
 
 #[path = "../common"]
 mod common {
-    pub mod interrupt;
     pub mod program;
     pub mod progress;
 }
@@ -37,12 +36,12 @@ mod common {
 mod fetch;
 mod url;
 
-use common::interrupt::{INTERRUPTED, until_ctrl_c};
 use common::program::start;
 use common::progress;
 use fetch::{Page, fetch};
 use greenlight::context::Context;
 use greenlight::group::{Group, SingleFlight};
+use greenlight::signal::Signal;
 use greenlight::time::Ticker;
 use greenlight::{Mutex, select};
 use indicatif::ProgressBar;
@@ -68,6 +67,8 @@ Visits the pages that can be reached from URL, which must be on this machine, an
 ";
 
 const FAILED: u8 = 1;
+/// As if SIGINT had ended us.
+const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     start(USAGE, Options::parse, |options| greenlight::run(move || run(options)), FAILED)
@@ -104,7 +105,7 @@ fn number(text: &str, most: u32) -> Result<u32, String> {
 
 /// The whole job but for the arguments. Returns the exit code.
 fn run(options: Options) -> io::Result<u8> {
-    let ctx = until_ctrl_c()?;
+    let (ctx, _) = Context::background().with_signals(&[Signal::INTERRUPT])?;
     let bar = progress::bar("pages");
     let crawler = Arc::new(Crawler {
         ctx: ctx.clone(),

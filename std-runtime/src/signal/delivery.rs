@@ -86,26 +86,23 @@ pub(crate) fn listen(signals: &[Signal], hear: Arc<Hear>) -> io::Result<Listenin
     let signals = signals.iter().fold(0, |set, signal| set | signal.bit());
     let mut state = state();
     let bell = bell()?;
-    for signal in Signal::of(signals & !state.installed) {
-        install(signal)?;
-        state.installed |= signal.bit();
-    }
-    let first = state.listeners.is_empty();
-    if first {
+    let seen = bell.look(); // S2
+    if state.listeners.is_empty() {
         // What came when the last listener was just going.
         PENDING.store(0, Relaxed);
     }
-    let seen = bell.look();
-    let waits = bell.leave(seen)?;
     state.numbers += 1;
     let number = state.numbers;
     state.listeners.push(Listener { number, signals, hear });
     state.say_who_is_heard();
+    // Last: so there is no moment in which the handler is there, for all to see, and a signal ends the process all the same.
+    let waits = state.install(signals).and_then(|()| bell.leave(seen));
     drop(state);
-    if !waits {
+    let listening = Listening { number }; // after an error, not for long
+    if !waits? {
         deliver();
     }
-    Ok(Listening { number })
+    Ok(listening)
 }
 
 impl Drop for Listening {
@@ -125,6 +122,14 @@ impl Drop for Listening {
 }
 
 impl State {
+    fn install(&mut self, signals: u64) -> io::Result<()> {
+        for signal in Signal::of(signals & !self.installed) {
+            install(signal)?;
+            self.installed |= signal.bit();
+        }
+        Ok(())
+    }
+
     fn say_who_is_heard(&self) {
         HEARD.store(self.listeners.iter().fold(0, |set, listener| set | listener.signals), Release);
     }

@@ -1,0 +1,3 @@
+module greenlight/http
+
+go 1.22
