@@ -8,10 +8,12 @@
 //!                      Turn             Turn        who ends which sleep (turn.rs)
 //! ```
 //!
-//! * Q1  Links are touched only under the lock around the queue: every method wants `&mut` of what that lock guards.
+//! * Q1  Links and place are touched only under the lock around the queue: every method wants `&mut` of what that lock guards.
 //! * Q2  A waiter stays where it is, alive, from `push` until it was popped or removed: its owner removes it before its
 //!   frame ends, whatever ends it.
 //! * Q3  Whoever pops a waiter claims its turn, and does not touch the waiter after finishing it (U3).
+//! * Q4  The links of a waiter outside of a queue are empty, and its owner's; once it is promised (`Promised`) they are the promiser's,
+//!   until he finishes it. He may leave in one of them who is to be served by that waiter in turn: its partner.
 //!
 //! Nodes live with the sleeper, so any number can wait without allocation. No waker is called, cloned or dropped under
 //! the lock: those run foreign code. Wakers leave as values, in a [`Wakers`] batch where there are many.
@@ -32,44 +34,60 @@ use core::{
 /// A place in a queue, with what the peer needs to do its part.
 pub(crate) struct Waiter<P> {
     links: UnsafeCell<Links<P>>,
+    /// The place in the line, counted since the queue was made, in odd numbers: see [`WaitQueue::line`]. Zero outside of a line. In a
+    /// cell of its own, as its owner looks here while a promiser has the links (Q4).
+    place: UnsafeCell<usize>,
     /// Set before the first time in a queue.
     turn: Cell<NonNull<Turn>>,
-    arm: usize,
+    arm: u32,
     pub(crate) payload: P,
     _pinned: PhantomPinned,
 }
 
 struct Links<P> {
+    /// Outside of a line, the waiter's partner (Q4).
     next: Option<NonNull<Waiter<P>>>,
     prev: Option<NonNull<Waiter<P>>>,
-    /// The place in the line, counted since the queue was made, in odd numbers: see [`WaitQueue::line`]. Zero outside of a line.
-    place: usize,
-}
-
-impl<P> Links<P> {
-    fn are_linked(&self) -> bool {
-        self.place != 0
-    }
 }
 
 impl<P> Waiter<P> {
     /// A waiter outside of any queue, which stands for arm `arm` of `turn`.
-    pub(crate) fn new(turn: &Turn, arm: usize, payload: P) -> Self {
+    pub(crate) fn new(turn: &Turn, arm: u32, payload: P) -> Self {
         let waiter = Self::unbound(arm, payload);
         waiter.bind(turn);
         waiter
     }
 
     /// A waiter whose turn is not in place yet: to be [bound](Self::bind) before it goes into a queue.
-    pub(crate) fn unbound(arm: usize, payload: P) -> Self {
-        let links = Links { next: None, prev: None, place: 0 };
+    pub(crate) fn unbound(arm: u32, payload: P) -> Self {
+        let links = UnsafeCell::new(Links { next: None, prev: None });
         let turn = Cell::new(NonNull::dangling());
-        Self { links: UnsafeCell::new(links), turn, arm, payload, _pinned: PhantomPinned }
+        Self { links, place: UnsafeCell::new(0), turn, arm, payload, _pinned: PhantomPinned }
     }
 
     /// The waiter is in no queue.
     pub(crate) fn bind(&self, turn: &Turn) {
         self.turn.set(NonNull::from(turn));
+    }
+
+    /// # Safety
+    ///
+    /// The caller holds the lock around the queue that the waiter is put into, and it is in no other.
+    unsafe fn enter(&self, links: Links<P>, place: usize) {
+        // SAFETY: Q1.
+        self.links.with_mut(|l| unsafe { *l = links });
+        // SAFETY: as above.
+        self.place.with_mut(|p| unsafe { *p = place });
+    }
+
+    /// Takes the partner that a peer has left: see [`Promised::leave_partner`].
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the waiter, which is in no queue; its turn is done, or nobody has claimed it.
+    pub(crate) unsafe fn take_partner(&self) -> Option<NonNull<Self>> {
+        // SAFETY: Q4.
+        self.links.with_mut(|l| unsafe { (*l).next.take() })
     }
 }
 
@@ -101,7 +119,7 @@ impl<P> Claimed<'_, P> {
 
     /// Ends the waiter's sleep with `outcome` in the arm's place: for waiters that stand in one queue only.
     #[must_use]
-    pub(crate) fn finish_as(self, outcome: usize) -> Option<Waker> {
+    pub(crate) fn finish_as(self, outcome: u32) -> Option<Waker> {
         // SAFETY: as in `payload`. The turn outlives its nodes' places in queues, and by U3 this is the last touch.
         unsafe { self.waiter.as_ref().turn.get().as_ref().finish(outcome) }
     }
@@ -123,6 +141,12 @@ impl<P> Promised<P> {
     pub(crate) fn payload(&self) -> &P {
         // SAFETY: alive by Q2: claimed and not done, so its owner waits for us.
         unsafe { &self.0.as_ref().payload }
+    }
+
+    /// Leaves with the waiter another one, which its owner finds by [`take_partner`](Waiter::take_partner) when this is finished.
+    pub(crate) fn leave_partner(&self, partner: &Waiter<P>) {
+        // SAFETY: alive, as in `payload`; Q4.
+        unsafe { self.0.as_ref() }.links.with_mut(|l| unsafe { (*l).next = Some(NonNull::from(partner)) });
     }
 
     /// Ends the waiter's sleep, by the arm it stands for.
@@ -169,7 +193,7 @@ impl<P> WaitQueue<P> {
         let (last, place) = (self.last, self.next_place);
         self.next_place = place.wrapping_add(2);
         // SAFETY: Q1, we hold the lock; the caller says it is in no other queue.
-        waiter.links.with_mut(|l| unsafe { *l = Links { next: None, prev: last, place } });
+        unsafe { waiter.enter(Links { next: None, prev: last }, place) };
         match last {
             None => self.first = Some(node),
             // SAFETY: linked, so alive by Q2; Q1.
@@ -188,7 +212,7 @@ impl<P> WaitQueue<P> {
         let first = self.first;
         let place = self.next_place.wrapping_sub(2);
         // SAFETY: Q1, we hold the lock; the caller says it is in no other queue.
-        waiter.links.with_mut(|l| unsafe { *l = Links { next: first, prev: None, place } });
+        unsafe { waiter.enter(Links { next: first, prev: None }, place) };
         match first {
             None => self.last = Some(node),
             // SAFETY: linked, so alive by Q2; Q1.
@@ -257,7 +281,7 @@ impl<P> WaitQueue<P> {
     pub(crate) fn pop_before(&mut self, line: usize) -> Option<Claimed<'_, P>> {
         let first = self.first?;
         // SAFETY: linked, so alive by Q2; Q1.
-        let place = unsafe { first.as_ref() }.links.with(|l| unsafe { (*l).place });
+        let place = unsafe { first.as_ref() }.place.with(|place| unsafe { *place });
         // The distance, not the order: places wrap.
         if (line.wrapping_sub(place) as isize) <= 0 {
             return None;
@@ -273,7 +297,7 @@ impl<P> WaitQueue<P> {
     /// Whether `waiter` is in the line. It is in this one if in any.
     pub(crate) fn contains(&self, waiter: &Waiter<P>) -> bool {
         // SAFETY: Q1.
-        waiter.links.with(|l| unsafe { (*l).are_linked() })
+        waiter.place.with(|place| unsafe { *place != 0 })
     }
 
     /// Takes `waiter` out of the line. False if it is not in it (any more).
@@ -282,8 +306,7 @@ impl<P> WaitQueue<P> {
     ///
     /// If it is in a queue, it is in this one.
     pub(crate) unsafe fn remove(&mut self, waiter: &Waiter<P>) -> bool {
-        // SAFETY: Q1.
-        let linked = waiter.links.with(|l| unsafe { (*l).are_linked() });
+        let linked = self.contains(waiter);
         if linked {
             // SAFETY: linked, in this queue by the caller's word.
             unsafe { self.unlink(NonNull::from(waiter)) };
@@ -297,10 +320,8 @@ impl<P> WaitQueue<P> {
     unsafe fn unlink(&mut self, waiter: NonNull<Waiter<P>>) {
         // SAFETY: all three are linked here, so alive by Q2, and their links are ours by Q1.
         unsafe {
-            let (prev, next) = waiter.as_ref().links.with_mut(|l| {
-                (*l).place = 0;
-                ((*l).prev.take(), (*l).next.take())
-            });
+            waiter.as_ref().place.with_mut(|place| *place = 0);
+            let (prev, next) = waiter.as_ref().links.with_mut(|l| ((*l).prev.take(), (*l).next.take()));
             match prev {
                 None => self.first = next,
                 Some(prev) => prev.as_ref().links.with_mut(|l| (*l).next = next),
@@ -454,7 +475,7 @@ mod models {
             // SAFETY: each is in its own line, if at all.
             (0..2).for_each(|i| _ = unsafe { lines[i].lock().remove(&waiters[i]) });
             // SAFETY: the turn is done by this arm, so its payload is ours.
-            assert_eq!(waiters[arm].payload.with(|payload| unsafe { *payload }), 10 + arm as u32);
+            assert_eq!(waiters[arm as usize].payload.with(|payload| unsafe { *payload }), 10 + arm);
             let served = peers.unwrap().map(|peer| peer.join().unwrap());
             assert_eq!(served, [arm == 0, arm == 1]);
         });

@@ -21,9 +21,9 @@ use crate::{
 use core::{cell::Cell, pin::Pin, task::Waker};
 
 /// The waiter was let go, and tries again.
-pub(crate) const WOKEN: usize = 0;
+pub(crate) const WOKEN: u32 = 0;
 /// What the waiter came for is his.
-pub(crate) const GRANTED: usize = 1;
+pub(crate) const GRANTED: u32 = 1;
 
 /// Wake-ups in vain after which a blocking call is granted what it waits for.
 pub(crate) const PATIENCE: u32 = 4;
@@ -91,7 +91,7 @@ impl<P> Seat<P> {
     }
 
     /// How a peer ended this sleep, if one did; the seat is empty then.
-    pub(crate) fn outcome(&self) -> Option<usize> {
+    pub(crate) fn outcome(&self) -> Option<u32> {
         if !self.taken.get() {
             return None;
         }
@@ -146,7 +146,7 @@ impl<P> Seat<P> {
     /// # Safety
     ///
     /// As for [`sit`](Self::sit): the caller holds the lock around this seat's line.
-    pub(crate) unsafe fn leave(&self, line: &mut WaitQueue<P>) -> Option<usize> {
+    pub(crate) unsafe fn leave(&self, line: &mut WaitQueue<P>) -> Option<u32> {
         // SAFETY: K2, the only line it was ever in.
         if self.taken.replace(false) && !unsafe { line.remove(&self.node) } {
             return self.turn.outcome();

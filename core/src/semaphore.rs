@@ -59,10 +59,10 @@ const CLOSED: usize = 2;
 const ONE: usize = 4;
 
 /// How a waiter was let go.
-const GRANTED: usize = 0;
-const CALLED: usize = 1;
-const SHUT: usize = 2;
-const FREED: usize = 3;
+const GRANTED: u32 = 0;
+const CALLED: u32 = 1;
+const SHUT: u32 = 2;
+const FREED: u32 = 3;
 
 /// A number of permits: each caller takes some and gives them back, and sleeps while there are not enough.
 ///
@@ -392,7 +392,7 @@ impl Semaphore {
     }
 
     /// Lets all go who are in line now, gives the lock back and wakes them.
-    fn let_all_go<'a>(&'a self, line: SpinMutexGuard<'a, Line>, outcome: usize) {
+    fn let_all_go<'a>(&'a self, line: SpinMutexGuard<'a, Line>, outcome: u32) {
         let end = line.queue.line();
         wake_in_batches(&self.line, line, |line, wakers| {
             while !wakers.is_full() {

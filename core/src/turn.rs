@@ -22,14 +22,17 @@
 
 use crate::sync::{
     UnsafeCell,
-    atomic::{AtomicUsize, Ordering::*},
+    atomic::{AtomicU32, Ordering::*},
 };
 use core::task::Waker;
 
-const WAITING: usize = 0;
-const CLAIMED: usize = 1;
+const WAITING: u32 = 0;
+const CLAIMED: u32 = 1;
 /// DONE(arm) is this plus the arm's number.
-const DONE: usize = 2;
+const DONE: u32 = 2;
+
+/// The largest number of an arm.
+pub(crate) const LAST_ARM: u32 = u32::MAX - DONE;
 
 pub struct Turn {
     /// | operation    | order         | pairs with | so that                                                       |
@@ -46,17 +49,17 @@ pub struct Turn {
     ///
     /// Made Relaxed, `finish` and `outcome` fail `channel_withdrawn_receiver_leaves_no_trace` and others, `is_claimed`
     /// `channel_dropped_receive_meets_a_select_that_sends`.
-    state: AtomicUsize,
-    waker: UnsafeCell<Option<Waker>>,
+    state: AtomicU32,
     /// Whether it has several nodes, each in a queue with a lock of its own.
     in_several: bool,
+    waker: UnsafeCell<Option<Waker>>,
 }
 
 impl Turn {
     /// Of a waiter with one node.
     #[inline]
     pub(crate) fn new() -> Self {
-        Self { state: AtomicUsize::new(WAITING), waker: UnsafeCell::new(None), in_several: false }
+        Self { state: AtomicU32::new(WAITING), in_several: false, waker: UnsafeCell::new(None) }
     }
 
     /// Of a waiter with any number of nodes.
@@ -158,7 +161,7 @@ impl Turn {
     /// The caller's `claim` succeeded, it holds the queue lock it claimed under, and it does not touch the turn or its
     /// nodes again.
     #[inline]
-    pub(crate) unsafe fn finish(&self, arm: usize) -> Option<Waker> {
+    pub(crate) unsafe fn finish(&self, arm: u32) -> Option<Waker> {
         // SAFETY: ours by U2.
         let waker = self.waker.with_mut(|cell| unsafe { (*cell).take() });
         self.state.store(DONE + arm, Release);
@@ -173,7 +176,7 @@ impl Turn {
 
     /// The arm that ended the sleep, if one did.
     #[inline]
-    pub(crate) fn outcome(&self) -> Option<usize> {
+    pub(crate) fn outcome(&self) -> Option<u32> {
         self.state.load(Acquire).checked_sub(DONE)
     }
 }

@@ -519,3 +519,5 @@ pub(crate) static WAKER: RawWakerVTable = RawWakerVTable::new(
 
 #[cfg(all(test, loom))]
 mod models;
+#[cfg(all(test, not(loom), target_pointer_width = "64"))]
+mod tests;

@@ -70,7 +70,7 @@ impl<'a, T, B: Buffer<T> + ?Sized> Place<'a, T, B> {
     /// # Safety
     ///
     /// As for [`Arm::enlist`].
-    unsafe fn enlist(&mut self, turn: &Turn, index: usize, kind: Kind) {
+    unsafe fn enlist(&mut self, turn: &Turn, index: u32, kind: Kind) {
         // SAFETY: attached and locked.
         let lines = unsafe { self.lines() };
         self.waiter = Some(Waiter::new(turn, index, Seat::new(kind, None)));
@@ -180,7 +180,7 @@ unsafe impl<T, B: Buffer<T> + ?Sized> Arm for RecvArm<'_, T, B> {
         }
     }
 
-    unsafe fn enlist(&mut self, turn: &Turn, index: usize) {
+    unsafe fn enlist(&mut self, turn: &Turn, index: u32) {
         // SAFETY: the caller's promise.
         unsafe { self.place.enlist(turn, index, Kind::Value) };
     }
@@ -333,7 +333,7 @@ unsafe impl<T, B: Buffer<T> + ?Sized> Arm for SendArm<'_, T, B> {
         Meeting::Nobody
     }
 
-    unsafe fn enlist(&mut self, turn: &Turn, index: usize) {
+    unsafe fn enlist(&mut self, turn: &Turn, index: u32) {
         // SAFETY: the caller's promise.
         unsafe { self.place.enlist(turn, index, Kind::Offer) };
     }
@@ -352,8 +352,8 @@ unsafe impl<T, B: Buffer<T> + ?Sized> Arm for SendArm<'_, T, B> {
 
     fn accept(&mut self) -> bool {
         let Some(waiter) = self.place.waiter.take() else { return false };
-        // SAFETY: out of the line, so the seat is ours.
-        let Some(receiver) = (unsafe { waiter.payload.take_partner() }) else { return false };
+        // SAFETY: ours, out of the line, and no peer has a promise to keep.
+        let Some(receiver) = (unsafe { waiter.take_partner() }) else { return false };
         // SAFETY: `Wait::accept` set it: in no line, claimed for us, and there until we are done.
         self.token = Token::Receiver(unsafe { Promised::new(receiver.as_ref()) });
         true
@@ -438,7 +438,7 @@ unsafe impl<T, B: Buffer<T> + ?Sized> Arm for WatchArm<'_, T, B> {
         if self.0.shared.buffer.is_rendezvous() && self.is_met(lines) { Meeting::Met } else { Meeting::Nobody }
     }
 
-    unsafe fn enlist(&mut self, turn: &Turn, index: usize) {
+    unsafe fn enlist(&mut self, turn: &Turn, index: u32) {
         // SAFETY: the caller's promise.
         unsafe { self.0.enlist(turn, index, Kind::Look) };
     }

@@ -73,7 +73,7 @@ unsafe impl<F: Future> Arm for EventArm<'_, F> {
         Meeting::Nobody
     }
 
-    unsafe fn enlist(&mut self, _: &Turn, _: usize) {}
+    unsafe fn enlist(&mut self, _: &Turn, _: u32) {}
 
     fn release(&mut self) {}
 

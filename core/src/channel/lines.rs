@@ -17,7 +17,7 @@
 //!   buffer after its release (B4).
 
 use crate::{
-    queue::{WaitQueue, Waiter},
+    queue::WaitQueue,
     sync::{
         MutPtr, UnsafeCell,
         atomic::{AtomicUsize, Ordering::*},
@@ -25,10 +25,8 @@ use crate::{
     },
 };
 use core::{
-    cell::Cell,
     mem,
     ops::{Deref, DerefMut},
-    ptr::NonNull,
 };
 
 const LOCKED: usize = 1;
@@ -50,12 +48,11 @@ pub(super) const PATIENCE: u32 = if cfg!(loom) {
     4096
 };
 
-/// What a waiter brings to its line.
+/// What a waiter brings to its line: its owner's until the waiter is in a queue, the claiming peer's until the turn is done, and
+/// then its owner's again (U1, U2, U3).
 pub(super) struct Seat<T> {
     value: UnsafeCell<Option<T>>,
     pub(super) kind: Kind,
-    /// An `Offer`'s: who waits for its value.
-    partner: Cell<Option<NonNull<Waiter<Seat<T>>>>>,
 }
 
 /// What a peer does for a waiter.
@@ -66,39 +63,21 @@ pub(super) enum Kind {
     /// It says that the time has come to look: the value stays in the buffer, since this waiter may be dropped before it
     /// comes for it.
     Look,
-    /// A `select`'s send, whose value does not exist before the arm is chosen.
+    /// A `select`'s send, whose value does not exist before the arm is chosen. The peer leaves a partner: who waits for it.
     Offer,
 }
 
-// SAFETY: the seat is its owner's until the waiter is in a queue, the claiming peer's until the turn is done, and then
-// its owner's again (U1, U2, U3); the value moves whole, so it must be Send and nothing more.
-unsafe impl<T: Send> Send for Seat<T> {}
-
 impl<T> Seat<T> {
     pub(super) fn new(kind: Kind, value: Option<T>) -> Self {
-        Self { value: UnsafeCell::new(value), kind, partner: Cell::new(None) }
+        Self { value: UnsafeCell::new(value), kind }
     }
 
     /// # Safety
     ///
-    /// The seat is the caller's: see the `Send` impl.
+    /// The seat is the caller's.
     pub(super) unsafe fn replace(&self, value: Option<T>) -> Option<T> {
         // SAFETY: the caller's promise.
         self.value.with_mut(|seat| unsafe { mem::replace(&mut *seat, value) })
-    }
-
-    /// # Safety
-    ///
-    /// As for [`replace`](Self::replace).
-    pub(super) unsafe fn set_partner(&self, partner: &Waiter<Seat<T>>) {
-        self.partner.set(Some(NonNull::from(partner)));
-    }
-
-    /// # Safety
-    ///
-    /// As for [`replace`](Self::replace).
-    pub(super) unsafe fn take_partner(&self) -> Option<NonNull<Waiter<Seat<T>>>> {
-        self.partner.take()
     }
 }
 

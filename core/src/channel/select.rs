@@ -30,7 +30,7 @@ use crate::{
     park::{self, Stopped, Tick, Why, random},
     queue::Wakers,
     sync::spin,
-    turn::Turn,
+    turn::{LAST_ARM, Turn},
 };
 use core::{
     cell::Cell,
@@ -97,7 +97,7 @@ pub unsafe trait Arm {
     /// # Safety
     ///
     /// Attached and locked. `turn` and the arm stay in place until `withdraw`.
-    unsafe fn enlist(&mut self, turn: &Turn, index: usize);
+    unsafe fn enlist(&mut self, turn: &Turn, index: u32);
     /// Gives the lock back, if it was this arm that took it.
     fn release(&mut self);
     /// After the release: does for those who wait what can be done now. True if there was anything.
@@ -213,7 +213,7 @@ fn choose(told: &mut Told<'_, '_>, limit: Limit, biased: bool, site: &'static Lo
             Sleep::Over => {}
             Sleep::Cancelled => cancelled = true,
         }
-        if let Some(index) = turn.outcome() {
+        if let Some(index) = ended_by(&turn) {
             if told.find(index).accept() {
                 return Some(index);
             }
@@ -221,6 +221,11 @@ fn choose(told: &mut Told<'_, '_>, limit: Limit, biased: bool, site: &'static Lo
             spin(&mut turns); // what it was told of is on its way, or gone
         }
     }
+}
+
+/// The index of the arm by which a peer has ended the sleep.
+fn ended_by(turn: &Turn) -> Option<usize> {
+    turn.outcome().map(|arm| arm as usize)
 }
 
 /// Tries each arm, in the order in which they stand.
@@ -312,6 +317,7 @@ enum Entry {
 
 /// Under all locks: meets somebody, or enlists every arm.
 fn enlist(arms: &mut [Numbered<'_>], turn: &Turn, waker: &Waker) -> Entry {
+    assert!(arms.len() <= LAST_ARM as usize, "a select of over four billion arms");
     let waker = waker.clone();
     let mut wakers = Wakers::new();
     // Few arms stay in their order where they are of one channel: who is first in its line.
@@ -340,7 +346,7 @@ fn enlist(arms: &mut [Numbered<'_>], turn: &Turn, waker: &Waker) -> Entry {
         unsafe { turn.arm(waker) };
         for Numbered { arm, index, .. } in arms.iter_mut() {
             // SAFETY: attached and locked; `Enlisted` withdraws before arms or turn go.
-            unsafe { arm.enlist(turn, *index) };
+            unsafe { arm.enlist(turn, *index as u32) };
         }
     }
     for Numbered { arm, .. } in arms.iter_mut() {
@@ -379,7 +385,7 @@ struct Enlisted<'a, 'b> {
 impl Drop for Enlisted<'_, '_> {
     fn drop(&mut self) {
         // Who ended the sleep by an arm took that one out before.
-        let ended_by = self.turn.outcome();
+        let ended_by = ended_by(self.turn);
         for Numbered { arm, index, .. } in self.arms.iter_mut() {
             if ended_by != Some(*index) {
                 arm.withdraw();

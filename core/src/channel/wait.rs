@@ -137,8 +137,7 @@ impl<'a, T, B: Buffer<T> + ?Sized> Wait<'a, T, B> {
         unsafe { self.turn.reset_claimed(waker) };
         self.waiter.bind(&self.turn);
         self.stage.set(Stage::Enlisted);
-        // SAFETY: claimed by us, not finished.
-        unsafe { offer.payload().set_partner(&self.waiter) };
+        offer.leave_partner(&self.waiter);
         offer.finish().into_iter().for_each(Waker::wake);
     }
 

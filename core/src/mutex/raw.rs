@@ -41,7 +41,7 @@ impl Line {
 
     /// Takes the first waiter of a kind like this out of the line, and lets it go. Its waker, if there was such a one and it has
     /// left a waker.
-    fn let_first_go(&mut self, outcome: usize, like: fn(Kind) -> bool) -> Option<Option<Waker>> {
+    fn let_first_go(&mut self, outcome: u32, like: fn(Kind) -> bool) -> Option<Option<Waker>> {
         let waiter = self.waiters.pop_if(|kind| like(kind.get()))?;
         self.starved -= usize::from(waiter.payload().get().is_impatient());
         Some(waiter.finish_as(outcome))
@@ -279,7 +279,7 @@ impl<'a> Wait<'a> {
         }
     }
 
-    fn leave(&self) -> Option<usize> {
+    fn leave(&self) -> Option<u32> {
         if !self.seat.is_taken() {
             return None;
         }

@@ -1,7 +1,7 @@
 //! Models of the lines' lock by itself: the orderings of a buffer would hide what is missing here.
 
 use super::*;
-use crate::turn::Turn;
+use crate::{queue::Waiter, turn::Turn};
 use loom::thread;
 use std::sync::Arc;
 

@@ -186,6 +186,23 @@ fn unpolled_and_forgotten_futures() {
     assert_eq!(rx.try_recv(), Ok(3));
 }
 
+/// What a parked task costs is little more than this.
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn waiting_futures_stay_small() {
+    use crate::{channel::lines::Seat, queue::Waiter, turn::Turn};
+    let sizes = [
+        ("Turn", size_of::<Turn>(), 24),
+        ("Waiter", size_of::<Waiter<Seat<()>>>(), 40),
+        ("RecvFuture of ()", size_of::<RecvFuture<'_, ()>>(), 88),
+        ("RecvFuture of u64", size_of::<RecvFuture<'_, u64>>(), 112),
+        ("SendFuture of u64", size_of::<SendFuture<'_, u64>>(), 104),
+    ];
+    for (what, bytes, before) in sizes {
+        assert!(bytes <= before, "{what} has grown from {before} bytes to {bytes}; all: {sizes:?}");
+    }
+}
+
 /// In one function for every home: the compiler knows nothing of it but that it is one.
 #[test]
 fn futures_of_any_home_are_tasks() {
