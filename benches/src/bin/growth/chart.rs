@@ -57,7 +57,13 @@ fn draw(path: &Path, chart: &Chart, run: &Run) -> Result<(), Box<dyn std::error:
             (sizes.start as f64..sizes.end as f64).log_scale(),
             (least / 1.5..most * 1.5).log_scale(),
         )?;
-    canvas.configure_mesh().light_line_style(RGBColor(240, 240, 240)).draw()?;
+    let label = |number: &f64| number.to_string();
+    canvas
+        .configure_mesh()
+        .light_line_style(RGBColor(240, 240, 240))
+        .x_label_formatter(&label)
+        .y_label_formatter(&label)
+        .draw()?;
     for (index, ((line, points), color)) in lines.iter().zip(COLORS.iter().cycle()).enumerate() {
         let points: Vec<_> = points.iter().map(|(size, value)| (*size as f64, *value)).collect();
         canvas.draw_series([PathElement::new(points.clone(), color.stroke_width(2))])?;
