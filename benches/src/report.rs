@@ -1,6 +1,6 @@
 //! The table.
 
-use crate::{Column, Whose::*, clock, measure::Row};
+use crate::{Column, Spread, Whose::*, clock, measure::Row};
 use std::{fs, thread};
 
 pub(crate) fn head<S>(columns: &[Column<S>], rounds: usize, what: &str) {
@@ -28,8 +28,8 @@ fn load() -> String {
 }
 
 fn cell(times: &[f64]) -> String {
-    let least = times.iter().copied().reduce(f64::min);
-    median(times).zip(least).map_or_else(String::new, |(median, least)| format!("{} ({})", short(median), short(least)))
+    let spread = Spread::of(times.iter().copied());
+    spread.map_or_else(String::new, |Spread { median, least, .. }| format!("{} ({})", short(median), short(least)))
 }
 
 /// Three digits are more than a run repeats.
@@ -37,14 +37,9 @@ fn short(ns: f64) -> String {
     format!("{ns:.*}", if ns < 100.0 { 1 } else { 0 })
 }
 
-fn median(times: &[f64]) -> Option<f64> {
-    let mut times = times.to_vec();
-    times.sort_unstable_by(f64::total_cmp);
-    times.get(times.len() / 2).copied()
-}
-
 /// Our best column beside the best peer, and behind it our column on OS threads, which is where the peers run.
 fn verdict<S>(columns: &[Column<S>], row: &Row) -> String {
+    let median = |times: &Vec<f64>| Some(Spread::of(times.iter().copied())?.median);
     let mut cells: Vec<_> =
         columns.iter().zip(row).filter_map(|(column, times)| Some((column, median(times)?))).collect();
     cells.sort_by(|a, b| a.1.total_cmp(&b.1));

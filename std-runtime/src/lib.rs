@@ -145,6 +145,10 @@ pub mod stdin;
 
 pub mod group;
 
+#[cfg(all(feature = "parts", not(loom)))]
+#[doc(hidden)]
+pub mod parts;
+
 pub use block_on::block_on;
 pub use blocking::{BlockingHandle, blocking};
 pub use greenlight_core::{

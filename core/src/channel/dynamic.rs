@@ -87,7 +87,9 @@ impl<T, H: Home<T>> Operand for Sender<T, H> {
 /// assert_eq!((index, chosen.recv(&channels[index].1)), (1, Ok("hello")));
 /// ```
 pub struct Select<'a> {
+    /// In the order of their indices. Of those that were removed, some are left, no more than half of all.
     entries: Vec<Entry<'a>>,
+    removed: usize,
     next: usize,
     biased: bool,
 }
@@ -96,6 +98,7 @@ pub struct Select<'a> {
 struct Entry<'a> {
     index: usize,
     operand: &'a dyn Operand,
+    removed: bool,
 }
 
 // SAFETY: the list only borrows handles, which do not care about threads; what their values need is asked for when an
@@ -107,7 +110,7 @@ unsafe impl Sync for Select<'_> {}
 impl<'a> Select<'a> {
     /// An empty list. Of several operations that can happen, one is chosen at random.
     pub fn new() -> Self {
-        Self { entries: Vec::new(), next: 0, biased: false }
+        Self { entries: Vec::new(), removed: 0, next: 0, biased: false }
     }
 
     /// An empty list. Of several operations that can happen, the one that was added first is chosen.
@@ -128,7 +131,7 @@ impl<'a> Select<'a> {
     fn add(&mut self, operand: &'a dyn Operand) -> usize {
         let index = self.next;
         self.next += 1;
-        self.entries.push(Entry { index, operand });
+        self.entries.push(Entry { index, operand, removed: false });
         index
     }
 
@@ -137,13 +140,27 @@ impl<'a> Select<'a> {
     /// # Panics
     ///
     /// If there is no operation with this index, or it was removed before.
+    ///
+    /// # Cost
+    ///
+    /// A binary search; and of many removals each its share of a walk through the list.
     pub fn remove(&mut self, index: usize) {
         assert!(index < self.next, "index out of bounds; {index} >= {}", self.next);
-        let Some(at) = self.entries.iter().position(|entry| entry.index == index) else {
+        let found = self.entries.binary_search_by_key(&index, |entry| entry.index).ok();
+        let Some(entry) = found.map(|at| &mut self.entries[at]).filter(|entry| !entry.removed) else {
             panic!("no operation with this index: {index} was removed before")
         };
-        // `swap_remove` would change what comes first.
-        self.entries.remove(at);
+        entry.removed = true;
+        self.removed += 1;
+        if self.removed > self.entries.len() / 2 {
+            self.clear_up();
+        }
+    }
+
+    /// Drops the places of those that were removed.
+    fn clear_up(&mut self) {
+        self.entries.retain(|entry| !entry.removed);
+        self.removed = 0;
     }
 
     /// Chooses an operation that can happen now.
@@ -235,23 +252,31 @@ impl<'a> Select<'a> {
 
     #[track_caller]
     fn demand_operations(&self) {
-        assert!(!self.entries.is_empty(), "no operations have been added to `Select`");
+        assert!(self.entries.len() > self.removed, "no operations have been added to `Select`");
     }
 
     #[track_caller]
     fn choose(&mut self, limit: Limit) -> Option<SelectedOperation<'a>> {
-        let mut arms: Vec<Box<dyn Arm + 'a>> = self.entries.iter().map(|entry| entry.operand.arm()).collect();
+        let mut arms = self.arms(|operand| operand.arm());
         let at = self.run(&mut arms, limit, Location::caller())?;
-        let Entry { index, operand } = &self.entries[at];
+        let Entry { index, operand, removed: false } = &self.entries[at] else { unreachable!("cleared up") };
         let arm = Some(arms.swap_remove(at));
         Some(SelectedOperation { index: *index, key: operand.key(), arm, _handles: PhantomData })
     }
 
     #[track_caller]
     fn watch(&mut self, limit: Limit) -> Option<usize> {
-        let mut arms: Vec<Box<dyn Arm + 'a>> = self.entries.iter().map(|entry| entry.operand.watch()).collect();
+        let mut arms = self.arms(|operand| operand.watch());
         let at = self.run(&mut arms, limit, Location::caller())?;
         Some(self.entries[at].index)
+    }
+
+    /// An arm for each entry, none of which is a removed one.
+    fn arms(&mut self, make: impl Fn(&'a dyn Operand) -> Box<dyn Arm + 'a>) -> Vec<Box<dyn Arm + 'a>> {
+        if self.removed > 0 {
+            self.clear_up();
+        }
+        self.entries.iter().map(|entry| make(entry.operand)).collect()
     }
 
     fn run(&self, arms: &mut [Box<dyn Arm + 'a>], limit: Limit, site: &'static Location<'static>) -> Option<usize> {
@@ -268,7 +293,7 @@ impl Default for Select<'_> {
 
 impl Clone for Select<'_> {
     fn clone(&self) -> Self {
-        Self { entries: self.entries.clone(), next: self.next, biased: self.biased }
+        Self { entries: self.entries.clone(), ..*self }
     }
 }
 

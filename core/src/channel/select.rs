@@ -124,12 +124,13 @@ pub unsafe trait Arm {
 pub(crate) struct Numbered<'a> {
     index: usize,
     arm: &'a mut dyn Arm,
-    version: usize,
+    /// What it was asked last: its version, by a select that does not sleep, or its lock order, by one that does.
+    noted: usize,
 }
 
 impl<'a> Numbered<'a> {
     pub(crate) fn new(index: usize, arm: &'a mut dyn Arm) -> Self {
-        Self { index, arm, version: 0 }
+        Self { index, arm, noted: 0 }
     }
 
     pub(crate) fn retire_unless(&mut self, chosen: Option<usize>) {
@@ -231,7 +232,7 @@ fn ended_by(turn: &Turn) -> Option<usize> {
 /// Tries each arm, in the order in which they stand.
 fn attempt(arms: &mut [Numbered<'_>]) -> Option<usize> {
     arms.iter_mut().find_map(|arm| {
-        arm.version = arm.arm.version();
+        arm.noted = arm.arm.version();
         arm.arm.attempt().then_some(arm.index)
     })
 }
@@ -247,7 +248,7 @@ fn attempt_at_one_moment(arms: &mut [Numbered<'_>]) -> Option<usize> {
                 return Some(arm.index);
             }
             let version = arm.arm.version();
-            quiet &= core::mem::replace(&mut arm.version, version) == version;
+            quiet &= core::mem::replace(&mut arm.noted, version) == version;
         }
     }
     None
@@ -320,12 +321,14 @@ fn enlist(arms: &mut [Numbered<'_>], turn: &Turn, waker: &Waker) -> Entry {
     assert!(arms.len() <= LAST_ARM as usize, "a select of over four billion arms");
     let waker = waker.clone();
     let mut wakers = Wakers::new();
+    // Asked once: a sort of many would ask again and again, all over memory.
+    arms.iter_mut().for_each(|arm| arm.noted = arm.arm.lock_order());
     // Few arms stay in their order where they are of one channel: who is first in its line.
-    arms.sort_unstable_by_key(|arm| arm.arm.lock_order());
+    arms.sort_unstable_by_key(|arm| arm.noted);
     let (mut last, mut lines) = (0, core::ptr::null_mut());
-    for Numbered { arm, .. } in arms.iter_mut() {
-        if arm.lock_order() != last {
-            last = arm.lock_order();
+    for Numbered { arm, noted: order, .. } in arms.iter_mut() {
+        if *order != last {
+            last = *order;
             lines = arm.lock();
         }
         // SAFETY: of an arm with this order, which stays locked until the releases below.

@@ -7,6 +7,7 @@ use crate::{
     rounds::{Row, Run},
     workload::Group,
 };
+use greenlight_benches::chart::text;
 use plotters::{
     coord::Shift,
     prelude::*,
@@ -132,8 +133,4 @@ fn legend(
 
 fn color(contender: &str) -> RGBColor {
     COLORS.iter().find(|(name, _)| *name == contender).map_or(BLACK, |(_, color)| *color)
-}
-
-fn text(size: i32, color: RGBColor) -> TextStyle<'static> {
-    ("sans-serif", size).into_font().color(&color)
 }

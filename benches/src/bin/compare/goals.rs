@@ -1,10 +1,7 @@
 //! What we want to be, as ratios in the same run.
 
-use crate::{
-    contender::GO,
-    rounds::{Run, Spread},
-    workload::more_is_better,
-};
+use crate::{contender::GO, rounds::Run, workload::more_is_better};
+use greenlight_benches::Spread;
 
 /// What is wanted of a figure.
 pub(crate) enum Want {

@@ -22,16 +22,15 @@ mod chart;
 mod contender;
 mod goals;
 mod json;
-mod load;
 mod machine;
 mod markdown;
 mod options;
 mod peer;
-mod process;
 mod rounds;
 mod work;
 mod workload;
 
+use greenlight_benches::process;
 use options::Options;
 use std::{env, fs, io, path::Path, process::exit};
 

@@ -4,9 +4,10 @@ use crate::{
     contender::{Contender, GO},
     goals::{self, GOALS, Want},
     machine::About,
-    rounds::{Row, Run, Spread},
+    rounds::{Row, Run},
     workload::{Group, more_is_better},
 };
+use greenlight_benches::short;
 use std::fmt::Write;
 
 const HEAD: &str = "\
@@ -91,7 +92,7 @@ fn table(text: &mut String, group: Group, rows: &[&Row], run: &Run) {
                     let disturbed = if cell.others().is_some_and(|(_, disturbed)| disturbed) { "~" } else { "" };
                     let note =
                         contender.lighter(row.workload.name).map_or_else(String::new, |note| number(&mut notes, note));
-                    format!("{disturbed}{}{note}", range(spread))
+                    format!("{disturbed}{spread}{note}")
                 })
                 .collect();
             let [go, best] = verdicts(run, row, metric);
@@ -186,18 +187,4 @@ fn absent(text: &mut String, run: &Run) {
     for (why, cells) in lines {
         let _ = writeln!(text, "- {why}: {}", cells.join(", "));
     }
-}
-
-fn range(spread: Spread) -> String {
-    format!("{} ({}–{})", short(spread.median), short(spread.least), short(spread.most))
-}
-
-/// Three digits or so: more than a run repeats.
-pub(crate) fn short(value: f64) -> String {
-    let digits = match value.abs() {
-        value if value < 10.0 => 2,
-        value if value < 100.0 => 1,
-        _ => 0,
-    };
-    format!("{value:.digits$}")
 }

@@ -2,14 +2,16 @@
 
 use crate::{
     contender::Contender,
-    load::{self, Moment, Others},
     options::{Options, usage},
     workload::{WORKLOADS, Workload},
 };
+use greenlight_benches::{
+    Spread, figures,
+    load::{self, Moment, Others},
+};
 use std::{
-    io::{self, IsTerminal, Read},
-    process::{Command, Stdio},
-    thread,
+    io::{self, IsTerminal},
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -53,14 +55,6 @@ pub(crate) struct Run {
     limit: Duration,
     budget: Duration,
     start: Instant,
-}
-
-/// The least, the median and the greatest of a cell's samples.
-#[derive(Clone, Copy)]
-pub(crate) struct Spread {
-    pub(crate) least: f64,
-    pub(crate) median: f64,
-    pub(crate) most: f64,
 }
 
 /// Rows beside the one that each workload has by itself.
@@ -197,10 +191,7 @@ impl Run {
 impl Cell {
     /// Of one metric, over the rounds.
     pub(crate) fn spread(&self, metric: &str) -> Option<Spread> {
-        let mut values: Vec<f64> = self.samples.iter().filter_map(|sample| sample.figure(metric)).collect();
-        values.sort_unstable_by(f64::total_cmp);
-        let (least, most) = (*values.first()?, *values.last()?);
-        Some(Spread { least, median: values[values.len() / 2], most })
+        Spread::of(self.samples.iter().filter_map(|sample| sample.figure(metric)))
     }
 
     /// How many CPUs others kept busy in the median round, and whether more than half of the rounds were disturbed.
@@ -222,42 +213,13 @@ impl Sample {
 fn sample(contender: &Contender, row: &Row, enough: Option<Duration>, limit: Duration) -> Result<Sample, String> {
     let (workers, scale) = (row.workers.to_string(), row.scale.to_string());
     let moment = Moment::now();
-    let mut child = Command::new(&contender.program)
-        .args(&contender.arguments)
-        .args([row.workload.name, "--workers", &workers, "--scale", &scale])
-        .args(enough.into_iter().flat_map(|enough| ["--enough".to_owned(), enough.as_secs_f64().to_string()]))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("{}: {error}", contender.program.display()))?;
     let start = Instant::now();
-    // What it prints fits into a pipe, so it need not be read before the end.
-    let status = loop {
-        match child.try_wait().map_err(|error| error.to_string())? {
-            Some(status) => break status,
-            None if start.elapsed() < limit => thread::sleep(Duration::from_millis(2)),
-            None => {
-                child.kill().and_then(|()| child.wait()).map_err(|error| error.to_string())?;
-                return Err(format!("hung: not done after {} s", limit.as_secs()));
-            }
-        }
-    };
-    let (others, seconds) = (moment.others(), start.elapsed().as_secs_f64());
-    let (mut output, mut errors) = (String::new(), String::new());
-    let read = child.stdout.take().map_or(Ok(0), |mut pipe| pipe.read_to_string(&mut output));
-    read.and_then(|_| child.stderr.take().map_or(Ok(0), |mut pipe| pipe.read_to_string(&mut errors)))
-        .map_err(|error| format!("its output: {error}"))?;
-    if !status.success() {
-        return Err(format!("{status}: {}", errors.trim().lines().next_back().unwrap_or("(no message)")));
-    }
-    let figure = |line: &str| {
-        let mut fields = line.split('\t').skip(1);
-        Some((fields.next()?.to_owned(), fields.next()?.parse().ok()?))
-    };
-    let figures: Option<Vec<_>> = output.lines().map(figure).collect();
-    match figures {
-        Some(figures) if !figures.is_empty() => Ok(Sample { figures, seconds, others }),
-        _ => Err(format!("printed no figures but {output:?}")),
-    }
+    let figures = figures(
+        Command::new(&contender.program)
+            .args(&contender.arguments)
+            .args([row.workload.name, "--workers", &workers, "--scale", &scale])
+            .args(enough.into_iter().flat_map(|enough| ["--enough".to_owned(), enough.as_secs_f64().to_string()])),
+        limit,
+    )?;
+    Ok(Sample { figures, seconds: start.elapsed().as_secs_f64(), others: moment.others() })
 }

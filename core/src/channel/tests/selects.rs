@@ -111,6 +111,33 @@ fn a_list_of_operations() {
     assert_eq!(receiver.join().unwrap(), Ok("met"));
 }
 
+/// However many are removed, and in whatever order: they are gone, and the others keep their indices and their order.
+#[test]
+fn what_is_removed_from_a_list_is_gone_and_the_others_stay() {
+    let channels: Vec<_> = (0..40).map(|_| bounded::<usize>(1)).collect();
+    for step in [1, 3, 7, 39] {
+        let mut select = Select::new_biased();
+        channels.iter().for_each(|(_, rx)| _ = select.recv(rx));
+        let mut left: Vec<usize> = (0..channels.len()).collect();
+        for gone in (0..channels.len()).map(|turn| turn * step % channels.len()) {
+            channels.iter().enumerate().for_each(|(at, (tx, _))| _ = tx.try_send(at));
+            assert_eq!(select.try_ready().ok(), left.first().copied());
+            let chosen = select.clone().select();
+            let index = chosen.index();
+            assert_eq!((index, chosen.recv(&channels[index].1)), (left[0], Ok(left[0])));
+            select.remove(gone);
+            left.retain(|index| *index != gone);
+            let again = said(catch_unwind(AssertUnwindSafe(|| select.remove(gone))));
+            assert!(again.contains("was removed before"), "{again}");
+        }
+        assert!(left.is_empty() && select.try_select().is_err());
+        assert!(said(catch_unwind(AssertUnwindSafe(|| select.ready()))).contains("no operations"));
+        assert_eq!(select.recv(&channels[0].1), channels.len());
+        assert_eq!(select.ready(), channels.len());
+        channels.iter().for_each(|(_, rx)| _ = rx.try_recv());
+    }
+}
+
 #[test]
 fn misuse_of_a_list_panics_by_name_and_harms_nothing() {
     let ((tx, rx), (other_tx, other)) = (bounded::<u32>(1), bounded::<u32>(1));

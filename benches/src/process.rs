@@ -3,7 +3,7 @@
 use std::{fs, io, mem, thread, time::Duration};
 
 /// The memory in use, in bytes.
-pub(crate) fn resident() -> u64 {
+pub fn resident() -> u64 {
     let statm = fs::read_to_string("/proc/self/statm").expect("/proc/self/statm");
     let pages: u64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("the resident pages");
     // SAFETY: a question without arguments.
@@ -11,12 +11,12 @@ pub(crate) fn resident() -> u64 {
 }
 
 /// The CPU time, user's and system's, of this process.
-pub(crate) fn cpu_time() -> Duration {
+pub fn cpu_time() -> Duration {
     usage(libc::RUSAGE_SELF)
 }
 
 /// The CPU time of this process's children that have ended, and of theirs.
-pub(crate) fn children_cpu_time() -> Duration {
+pub fn children_cpu_time() -> Duration {
     usage(libc::RUSAGE_CHILDREN)
 }
 
@@ -31,7 +31,7 @@ fn usage(whose: libc::c_int) -> Duration {
 }
 
 /// Lets this thread, and all that it starts, run on the first `cpus` of its CPUs only.
-pub(crate) fn confine(cpus: usize) {
+pub fn confine(cpus: usize) {
     if cpus >= thread::available_parallelism().map_or(1, usize::from) {
         return;
     }
@@ -48,7 +48,7 @@ pub(crate) fn confine(cpus: usize) {
 }
 
 /// Blocks the OS thread, by the plain system call.
-pub(crate) fn nanosleep(time: Duration) {
+pub fn nanosleep(time: Duration) {
     let mut left = libc::timespec { tv_sec: time.as_secs() as libc::time_t, tv_nsec: time.subsec_nanos().into() };
     // SAFETY: the time to sleep, and where the rest goes if a signal cuts in: the same place.
     while unsafe { libc::nanosleep(&raw const left, &raw mut left) } != 0 {}

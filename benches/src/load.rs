@@ -1,4 +1,4 @@
-//! What others do on this machine while a cell runs: the CPU time of all processes, less that of ours.
+//! What others do on this machine while a program runs: the CPU time of all processes, less that of ours.
 //!
 //! The kernel counts in steps of 10 ms, and time that a hypervisor gives to another machine is somebody's work, too.
 
@@ -12,19 +12,20 @@ use std::{
 const TICK: Duration = Duration::from_millis(10);
 
 /// A moment, by what everybody has computed up to then.
-pub(crate) struct Moment {
+pub struct Moment {
     time: Instant,
     all: Duration,
     children: Duration,
 }
 
 impl Moment {
-    pub(crate) fn now() -> Self {
+    /// This one.
+    pub fn now() -> Self {
         Self { time: Instant::now(), all: all(), children: process::children_cpu_time() + process::cpu_time() }
     }
 
     /// How many CPUs others have kept busy since then, and whether that counts as a disturbance.
-    pub(crate) fn others(&self) -> Others {
+    pub fn others(&self) -> Others {
         let now = Self::now();
         let wall = now.time - self.time;
         let others = (now.all - self.all).saturating_sub(now.children - self.children);
@@ -34,14 +35,15 @@ impl Moment {
 
 /// What others have done meanwhile.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Others {
-    pub(crate) cpus: f64,
+pub struct Others {
+    /// How many CPUs they have kept busy, on average.
+    pub cpus: f64,
     /// More than a tenth of a CPU, and more than the kernel's counting may miss.
-    pub(crate) disturb: bool,
+    pub disturb: bool,
 }
 
 /// Waits for a quiet tenth of a second, but no longer than this.
-pub(crate) fn wait_for_quiet(limit: Duration) {
+pub fn wait_for_quiet(limit: Duration) {
     let start = Instant::now();
     while start.elapsed() < limit {
         let moment = Moment::now();
