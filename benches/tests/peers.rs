@@ -25,6 +25,11 @@ fn greenlight() {
 }
 
 #[test]
+fn greenlight_roaming() {
+    all("greenlight-roaming");
+}
+
+#[test]
 fn greenlight_async() {
     all("greenlight-async");
 }

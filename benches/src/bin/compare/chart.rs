@@ -24,6 +24,7 @@ const TOP: i32 = 72;
 /// Ours in greens and blue, Go in black, the others in warm colours.
 const COLORS: &[(&str, RGBColor)] = &[
     ("greenlight", RGBColor(22, 130, 60)),
+    ("greenlight-roaming", RGBColor(70, 160, 90)),
     ("greenlight-async", RGBColor(120, 190, 120)),
     ("threads+greenlight", RGBColor(60, 130, 190)),
     (GO, RGBColor(30, 30, 30)),

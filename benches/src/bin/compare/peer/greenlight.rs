@@ -1,4 +1,4 @@
-//! Ourselves: green threads, and futures as tasks of the same runtime.
+//! Ourselves: green threads that stay on their workers, those that roam, and futures as tasks of the same runtime.
 
 use super::{Peer, blocking, stackless};
 use greenlight::{
@@ -15,7 +15,15 @@ use std::{future::Future, net::SocketAddr, sync::OnceLock, time::Duration};
 pub(crate) const GREEN: Peer = Peer {
     name: "greenlight",
     about: "green threads",
-    workloads: blocking::workload::<Green>,
+    workloads: blocking::workload::<Green<false>>,
+    absent: &[],
+    lighter: &[],
+};
+
+pub(crate) const ROAMING: Peer = Peer {
+    name: "greenlight-roaming",
+    about: "green threads that roam",
+    workloads: blocking::workload::<Green<true>>,
     absent: &[],
     lighter: &[],
 };
@@ -28,19 +36,28 @@ pub(crate) const ASYNC: Peer = Peer {
     lighter: &[],
 };
 
-fn runtime(workers: usize) -> &'static Runtime {
+/// One a process.
+fn runtime(workers: usize, roams: bool) -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    RUNTIME.get_or_init(|| Runtime::builder().workers(workers).build().expect("a runtime"))
+    RUNTIME.get_or_init(|| {
+        let builder = Runtime::builder().workers(workers);
+        // SAFETY: the promise of `Builder::roaming`: no workload keeps across a wait what belongs to an OS thread.
+        let builder = if roams { unsafe { builder.roaming() } } else { builder };
+        builder.build().expect("a runtime")
+    })
 }
 
 fn join<R>(handle: JoinHandle<R>) -> R {
     handle.join().unwrap_or_else(|error| error.resume())
 }
 
-/// Our channels and locks, and green threads.
-pub(super) struct Green;
+/// Our channels and locks.
+pub(super) struct Ours;
 
-impl blocking::Channels for Green {
+/// With green threads.
+struct Green<const ROAMS: bool>;
+
+impl blocking::Channels for Ours {
     type Sender<T: Send + 'static> = channel::Sender<T>;
     type Receiver<T: Send + 'static> = channel::Receiver<T>;
 
@@ -77,7 +94,7 @@ impl blocking::Channels for Green {
     }
 }
 
-impl blocking::Locks for Green {
+impl blocking::Locks for Ours {
     type Mutex = Mutex<u64>;
     type RwLock = RwLock<u64>;
 
@@ -115,16 +132,16 @@ impl blocking::Locks for Green {
 
 blocking::listener!(TcpListener, TcpStream);
 
-impl blocking::Tasks for Green {
-    type OneToOne = Self;
-    type ManyToOne = Self;
-    type ManyToMany = Self;
-    type Locks = Self;
+impl<const ROAMS: bool> blocking::Tasks for Green<ROAMS> {
+    type OneToOne = Ours;
+    type ManyToOne = Ours;
+    type ManyToMany = Ours;
+    type Locks = Ours;
     type Handle<R: Send + 'static> = JoinHandle<R>;
     type Listener = TcpListener;
 
     fn run<R: Send + 'static>(workers: usize, main: impl FnOnce() -> R + Send + 'static) -> R {
-        runtime(workers).run(main)
+        runtime(workers, ROAMS).run(main)
     }
 
     #[inline]
@@ -223,7 +240,7 @@ impl stackless::Locks for Async {
     }
 
     fn add_and_done(times: usize) {
-        <Green as blocking::Locks>::add_and_done(times);
+        <Ours as blocking::Locks>::add_and_done(times);
     }
 }
 
@@ -265,7 +282,7 @@ impl stackless::Tasks for Async {
     type Sockets = Self;
 
     fn run<F: Future<Output: Send + 'static> + Send + 'static>(workers: usize, main: F) -> F::Output {
-        join(runtime(workers).go_async(main))
+        join(runtime(workers, false).go_async(main))
     }
 
     fn spawn<F: Future<Output: Send + 'static> + Send + 'static>(task: F) -> JoinHandle<F::Output> {

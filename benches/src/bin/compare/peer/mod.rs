@@ -47,6 +47,7 @@ impl Peer {
 /// The peers that are written in Rust.
 pub(crate) const PEERS: &[&Peer] = &[
     &greenlight::GREEN,
+    &greenlight::ROAMING,
     &greenlight::ASYNC,
     &threads::GREENLIGHT,
     &tokio::TOKIO,

@@ -1,6 +1,6 @@
 //! OS threads, with each of the channel libraries, and the locks of std and parking_lot.
 
-use super::{Peer, blocking, greenlight::Green};
+use super::{Peer, blocking, greenlight::Ours};
 use crate::process;
 use std::{
     marker::PhantomData,
@@ -27,7 +27,7 @@ macro_rules! peer {
     };
 }
 
-peer!(GREENLIGHT, "threads+greenlight", "OS threads, our channels and locks", Green, Green, [], []);
+peer!(GREENLIGHT, "threads+greenlight", "OS threads, our channels and locks", Ours, Ours, [], []);
 peer!(CROSSBEAM, "threads+crossbeam", "OS threads, crossbeam-channel, parking_lot", Crossbeam, ParkingLot, [], []);
 peer!(
     FLUME,
