@@ -3,26 +3,33 @@
 //! The future's waker sets a flag beside waking the caller: a blocking call inside the poll sleeps on the caller's own waker, and
 //! may use up a wake-up that was meant for the future. The flag it leaves alone.
 
+use crate::sync::atomic::{AtomicBool, Ordering::*};
 use greenlight_core::park::{self, Stopped, Why};
 use std::{
     future::{Future, IntoFuture},
     panic::Location,
     pin::pin,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering::*},
-    },
+    sync::{Arc, OnceLock},
     task::{Context, Poll, Wake, Waker},
 };
 
 struct Flag {
     /// | operation | order   | pairs with | so that                                        |
     /// |-----------|---------|------------|------------------------------------------------|
-    /// | wake      | AcqRel  | look       | the next poll sees what all wakers did         |
+    /// | wake      | Release | look       | the next poll sees what all wakers did         |
     /// | look      | Acquire | wake       | the same                                       |
+    ///
+    /// Each weakened by one step fails `flag_brings_what_all_wakers_did`.
     woken: AtomicBool,
     /// The caller's: set before the first poll.
     caller: OnceLock<Waker>,
+}
+
+impl Flag {
+    /// Whether the future was woken since the last look.
+    fn take(&self) -> bool {
+        self.woken.swap(false, Acquire)
+    }
 }
 
 impl Wake for Flag {
@@ -31,7 +38,7 @@ impl Wake for Flag {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.woken.swap(true, AcqRel); // not a store: it would hide what another waker did
+        self.woken.swap(true, Release); // not a store: it would hide what another waker did
         if let Some(caller) = self.caller.get() {
             caller.wake_by_ref();
         }
@@ -73,7 +80,7 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     let mut output = None;
     let ended = park::wait_or_stop(&why, None, &mut |caller| {
         flag.caller.get_or_init(|| caller.clone()); // the same one at each poll of a wait
-        if flag.woken.swap(false, Acquire)
+        if flag.take()
             && let Some(future) = future.as_mut().as_pin_mut()
         {
             if let Poll::Ready(value) = future.poll(&mut Context::from_waker(&waker)) {
@@ -93,3 +100,6 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     }
     output.expect("a wait without a limit ends with the output")
 }
+
+#[cfg(all(test, loom))]
+mod models;

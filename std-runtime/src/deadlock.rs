@@ -67,7 +67,7 @@ impl Helpers {
         Self { asleep: AtomicUsize::new(0), wakes: AtomicUsize::new(0) }
     }
 
-    #[cfg(all(test, not(loom)))]
+    #[cfg(test)]
     pub(crate) fn asleep(&self) -> usize {
         self.asleep.load(SeqCst)
     }

@@ -64,7 +64,7 @@ use crate::{
     stackless::Stackless,
     sync::{
         Cell, UnsafeCell,
-        atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering::*, fence},
+        atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering::*},
     },
     worker::Worker,
 };
@@ -81,22 +81,30 @@ pub(crate) struct TaskRef(NonNull<Task>);
 /// In this order, so that what every switch and every spawn touches lies in one cache line.
 #[repr(C, align(64))]
 pub(crate) struct Task {
-    /// | operation    | order   | pairs with   | so that                                                                 |
-    /// |--------------|---------|--------------|-------------------------------------------------------------------------|
-    /// | leave a      | Release | `take_noti-  | K4                                                                      |
-    /// | notification |         | fication`    |                                                                         |
-    /// | take it      | Acquire | leave it     | K4. By a swap: it misses none                                           |
-    /// | park         | Release | end the park | the waker sees the task's registers and fields, `worker` among them     |
-    /// | end the park | Acquire | park         | the same. What the waker did before goes through the queue              |
-    /// | spawn        | Release | nothing      | the queue's own lock is what matters; a stale waker reads no more        |
+    /// | operation    | order   | pairs with   | so that                                                               | model |
+    /// |--------------|---------|--------------|-----------------------------------------------------------------------|-------|
+    /// | leave a      | Release | `take_noti-  | K4                                                                    | 1 2   |
+    /// | notification |         | fication`    |                                                                       |       |
+    /// | take it      | Acquire | leave it     | K4. By a swap: it misses none                                         | 1 2   |
+    /// | park         | Release | end the park | the waker sees the task's registers and fields, `worker` among them   | 1 2   |
+    /// | end the park | Acquire | park         | the same. What the waker did before goes through the queue            | 1 2   |
+    /// | spawn        | Release | `is_alive`   | a survey that finds a later task alive finds its tag. The queue has a | 3     |
+    /// |              |         |              | lock of its own; a stale waker reads no more                          |       |
+    /// | `is_alive`   | Acquire | spawn        | the same                                                              | 3     |
+    /// | end          | Relaxed | nothing      | the pool's lock brings it to the next spawn                           |       |
+    ///
+    /// Each weakened by one step fails a model: 1 `state_loses_no_wake_up`, 2 `state_queues_a_task_once`,
+    /// 3 `task_survey_tells_of_one_task`.
     state: AtomicU8,
     /// Who still holds the slot (K3).
     ///
-    /// | operation | order  | pairs with | so that                                         |
-    /// |-----------|--------|------------|-------------------------------------------------|
-    /// | let go    | AcqRel | let go     | the last holder comes after all that others did |
-    /// | spawn     | Release | hold      | who looks from outside finds the task's name    |
-    /// | hold      | Acquire | spawn     | the same                                        |
+    /// | operation | order   | pairs with | so that                                         | model |
+    /// |-----------|---------|------------|-------------------------------------------------|-------|
+    /// | let go    | AcqRel  | let go     | the last holder comes after all that others did | 1 2   |
+    /// | spawn     | Release | hold       | who looks from outside finds the task's name    | 2     |
+    /// | hold      | Acquire | spawn      | the same                                        | 2     |
+    ///
+    /// Each weakened by one step fails a model: 1 `task_last_holder_comes_after_all_others`, 2 `task_is_held_by_who_looks`.
     holders: AtomicU8,
     /// K5.
     fate: AtomicU8,
@@ -115,12 +123,16 @@ pub(crate) struct Task {
     worker: Cell<Option<&'static Worker>>,
     /// The id, shifted, and [`CANCELLED`].
     ///
-    /// | operation | order   | pairs with | so that                                                        |
-    /// |-----------|---------|------------|----------------------------------------------------------------|
-    /// | spawn     | Release | survey     | who finds the id finds `home` and `spawn_site` of that task    |
-    /// | survey    | Acquire | spawn      | the same                                                       |
-    /// | request   | Relaxed | nothing    | the wake-up after it brings it                                 |
-    /// | look      | Relaxed | nothing    | the same                                                       |
+    /// | operation                    | order   | pairs with | so that                                                      |
+    /// |------------------------------|---------|------------|--------------------------------------------------------------|
+    /// | spawn                        | Release | survey     | who finds the id finds `home` and `spawn_site` of that task, |
+    /// | survey, first look           | Acquire | spawn      | or of a later one                                            |
+    /// | `home`, `spawn_site`: spawn  | Release | survey     | who finds them finds that the task before has ended          |
+    /// | `home`, `spawn_site`: survey | Acquire | spawn      | the same                                                     |
+    /// | request                      | Relaxed | nothing    | the wake-up after it brings it                               |
+    /// | look                         | Relaxed | nothing    | the same                                                     |
+    ///
+    /// Each weakened by one step fails `task_survey_tells_of_one_task`.
     tag: AtomicU64,
     /// What a carrier polls now, and for how long that lives.
     polling: Cell<Option<NonNull<Stackless>>>,
@@ -132,7 +144,7 @@ pub(crate) struct Task {
     pub(crate) why: Cell<Option<Why>>,
     joiner: Joiner,
     free_job: Cell<Option<unsafe fn(*mut ())>>,
-    /// The runtime it was spawned on. Relaxed, as is `spawn_site`: see `tag`.
+    /// The runtime it was spawned on. As `spawn_site`: see `tag`. By those who hold the task, Relaxed.
     home: AtomicPtr<Shared>,
     spawn_site: AtomicPtr<Location<'static>>,
     /// From `Box<str>`, freed by the last holder.
@@ -242,10 +254,7 @@ impl TaskRef {
         let top = if inline { place.cast() } else { this.as_raw() }.cast::<u8>();
 
         // K1, K6: a stale waker may touch `state` meanwhile, a survey reads atomics, and nothing else.
-        task.fate.store(0, Relaxed);
-        task.home.store(std::ptr::from_ref(home).cast_mut(), Relaxed);
-        task.spawn_site.store(std::ptr::from_ref(spawn.site).cast_mut(), Relaxed);
-        task.tag.store(TaskId::next().0.get() << 1, Release);
+        task.become_another(home, spawn.site);
         task.class.set(slot.class());
         task.shields.set(0);
         task.is_carrier.set(false);
@@ -266,8 +275,7 @@ impl TaskRef {
         task.free_job.set(if inline { None } else { Some(free_boxed_job::<F, T>) });
         // SAFETY: `top` is inside our slot, with the whole stack below it.
         task.stack_pointer.set(unsafe { crate::arch::prepare(top, crate::worker::first_steps, this.as_raw()) });
-        task.holders.store(2, Release);
-        task.state.store(READY, Release);
+        task.begin();
 
         // SAFETY: a field of the job that was just written.
         let result = unsafe { NonNull::new_unchecked(place.byte_add(offset_of!(Job<F, T>, result)).cast()) };
@@ -312,10 +320,16 @@ impl TaskRef {
     }
 
     pub(crate) fn let_go(self) {
-        let task = self.get();
-        if !task.leave() {
-            return;
+        if self.get().leave() {
+            self.clear();
+            // SAFETY: K3, nobody holds it any more, and its stack was left.
+            unsafe { crate::worker::release_stack(self.slot()) };
         }
+    }
+
+    /// By the last holder.
+    fn clear(self) {
+        let task = self.get();
         if let Some(free_job) = task.free_job.take() {
             // SAFETY: the box that `prepare` made; the last holder frees it.
             unsafe { free_job(task.job.get()) };
@@ -324,14 +338,12 @@ impl TaskRef {
             // SAFETY: from the box that `prepare` leaked; by K3 nobody reads it any more.
             drop(unsafe { Box::from_raw(name.as_ptr()) });
         }
-        task.state.store(FREE, Release);
-        // SAFETY: K3, nobody holds it any more, and its stack was left.
-        unsafe { crate::worker::release_stack(self.slot()) };
+        task.state.store(FREE, Relaxed);
     }
 
     /// For a look from outside at a task that may end meanwhile: while the hold lasts, the slot is not given back. None if it has
     /// been.
-    #[cfg(any(feature = "log", feature = "tracing"))]
+    #[cfg(any(feature = "log", feature = "tracing", all(test, loom)))]
     pub(crate) fn hold(self) -> Option<Hold> {
         let holders = &self.get().holders;
         let mut before = holders.load(Relaxed);
@@ -352,16 +364,29 @@ impl TaskRef {
     pub(crate) fn survey(self, home: &Shared) -> Option<(TaskId, &'static Location<'static>)> {
         let task = self.get();
         let id = task.id()?;
-        let (there, site) = (task.home.load(Relaxed), task.spawn_site());
-        // The tag again: what was read between belongs to this task if it is the same. (Acquire, so that it is read last: the
-        // loads before are of values that a later task's Release of its tag comes after.)
-        let same = std::ptr::eq(there, home) && self.is_alive() && !self.has_ended();
-        fence(Acquire);
-        (same && task.id() == Some(id)).then_some((id, site?))
+        let (there, site) = (task.home.load(Acquire), task.spawn_site());
+        // What was read belongs to this task if the tag is still the same. If one of the two was a later task's, this one is seen to have
+        // ended: it is not alive, or the later one is, and that one's tag is seen.
+        let alive = self.is_alive() && !self.has_ended();
+        (std::ptr::eq(there, home) && alive && task.id() == Some(id)).then_some((id, site?))
     }
 }
 
 impl Task {
+    /// It is a new task from now on. A survey may look meanwhile: what it finds, it finds in the opposite order.
+    fn become_another(&self, home: &'static Shared, site: &'static Location<'static>) {
+        self.fate.store(0, Relaxed);
+        self.home.store(std::ptr::from_ref(home).cast_mut(), Release);
+        self.spawn_site.store(std::ptr::from_ref(site).cast_mut(), Release);
+        self.tag.store(TaskId::next().0.get() << 1, Release);
+    }
+
+    /// All of it is there: its own, and its handle's. Others may hold it, too.
+    fn begin(&self) {
+        self.holders.store(2, Release);
+        self.state.store(READY, Release);
+    }
+
     /// K3: true for the last of those who hold it.
     fn leave(&self) -> bool {
         self.holders.fetch_sub(1, AcqRel) == 1
@@ -387,7 +412,7 @@ impl Task {
 
     pub(crate) fn spawn_site(&self) -> Option<&'static Location<'static>> {
         // SAFETY: null in fresh memory, then always a location of the program's.
-        unsafe { self.spawn_site.load(Relaxed).as_ref() }
+        unsafe { self.spawn_site.load(Acquire).as_ref() }
     }
 
     /// For its holders, and for reports (K2).
@@ -453,10 +478,10 @@ impl fmt::Display for Task {
 }
 
 /// What [`TaskRef::hold`] gives: name, id and spawn site of one task may be read.
-#[cfg(any(feature = "log", feature = "tracing"))]
+#[cfg(any(feature = "log", feature = "tracing", all(test, loom)))]
 pub(crate) struct Hold(TaskRef);
 
-#[cfg(any(feature = "log", feature = "tracing"))]
+#[cfg(any(feature = "log", feature = "tracing", all(test, loom)))]
 impl Hold {
     /// The future that it polls, or itself.
     pub(crate) fn id(&self) -> Option<TaskId> {
@@ -475,7 +500,7 @@ impl Hold {
     }
 }
 
-#[cfg(any(feature = "log", feature = "tracing"))]
+#[cfg(any(feature = "log", feature = "tracing", all(test, loom)))]
 impl Drop for Hold {
     fn drop(&mut self) {
         self.0.let_go();

@@ -1,21 +1,12 @@
 //! The monitor: one thread for the process, which looks at the workers now and then and keeps one task from stopping the others.
 //!
 //! ```text
-//!            watch: the first task                 all workers asleep for a while
-//!   ABSENT ──────────────────────▶ WATCHING ─────────────────────────────────────▶ RESTING
-//!                                     ▲                                              │
-//!                                     └──────── watch: a worker takes up a task ─────┘
-//!
 //!   WATCHING, every 2.5 ms, for each worker:  not switched for 5 ms?  ask its task to give way (core: `park::ask_to_yield`);
 //!                                             its sockets are served for it; new work goes elsewhere, if need be to
 //!                                             a spare worker
 //! ```
 //!
-//! * M1  A worker that runs a task is watched. Resting: say so (RESTING), then look whether all workers sleep, then sleep. Taking up a
-//!   task after a sleep: be awake, then look whether the monitor rests. One of the two sees the other. (A task that is
-//!   taken up without a sleep in between finds the monitor watching: it does not rest while a worker is awake.)
-//! * M2  While it rests it counts as one that sleeps and has nothing to do (`deadlock.rs`): whoever ends the rest says so first. While
-//!   it does not, no deadlock is claimed.
+//! * M1, M2  It watches while somebody works, and rests while nobody does: `monitor/rest.rs`.
 //! * M3  Nothing of it is on the way of a switch but two plain stores (`worker/watched.rs`).
 //! * M4  As many workers as the runtime is to have are to be at work: those that block their threads do not count. So while one is stuck,
 //!   and there is work for others, and nobody is idle, a spare worker is engaged for each that blocks. If all are stuck, one is
@@ -27,19 +18,21 @@
 use crate::{
     deadlock::HELPERS,
     runtime::{Shared, for_each_runtime, for_each_worker},
+    sync::protocol_static,
     worker::Worker,
 };
+
 #[cfg(any(feature = "log", feature = "tracing"))]
 mod blame;
+mod rest;
+
 #[cfg(any(feature = "log", feature = "tracing"))]
 use self::blame::Blame;
+use self::rest::{Call, State};
 
 use greenlight_core::park::{self, Tick, thread::now};
 use std::{
-    sync::{
-        OnceLock,
-        atomic::{AtomicU8, Ordering::*},
-    },
+    sync::{OnceLock, atomic::Ordering::SeqCst},
     thread::{self, Thread},
     time::Duration,
 };
@@ -51,33 +44,29 @@ const TOO_LONG: Tick = 5_000_000;
 /// How many looks in a row find nobody at work before it rests: it is not to be woken at each short sleep of a worker.
 const IDLE_ROUNDS: u32 = 8;
 
-const ABSENT: u8 = 0;
-const WATCHING: u8 = 1;
-const RESTING: u8 = 2;
-
-/// SeqCst throughout: M1, with the workers' modes.
-static STATE: AtomicU8 = AtomicU8::new(ABSENT);
+protocol_static! {
+    static STATE: State = State::new();
+}
 static THREAD: OnceLock<Thread> = OnceLock::new();
 
 /// A worker takes up a task: somebody has to watch it (M1).
 #[inline]
 pub(crate) fn watch() {
-    if STATE.load(SeqCst) != WATCHING {
+    if !STATE.is_watching() {
         begin();
     }
 }
 
 #[cold]
 fn begin() {
-    if STATE.compare_exchange(RESTING, WATCHING, SeqCst, SeqCst).is_ok() {
-        HELPERS.is_woken(); // M2
-        if let Some(thread) = THREAD.get() {
-            thread.unpark();
+    match STATE.call(&HELPERS) {
+        Call::Nothing => {}
+        Call::Wake => THREAD.get().into_iter().for_each(Thread::unpark),
+        Call::Start => {
+            if thread::Builder::new().name("greenlight-mon".into()).spawn(main).is_err() {
+                STATE.could_not_start(); // the next task will try again
+            }
         }
-    } else if STATE.compare_exchange(ABSENT, WATCHING, SeqCst, SeqCst).is_ok()
-        && thread::Builder::new().name("greenlight-mon".into()).spawn(main).is_err()
-    {
-        STATE.store(ABSENT, SeqCst); // the next task will try again
     }
 }
 
@@ -89,24 +78,12 @@ fn main() {
         let at_work = look(now(), &mut blame);
         idle = if at_work { 0 } else { idle + 1 };
         if idle >= IDLE_ROUNDS {
-            rest();
+            if STATE.rest(&HELPERS, is_anybody_awake) {
+                HELPERS.sleep(None, || STATE.is_resting());
+            }
             idle = 0;
         }
     }
-}
-
-/// M1, M2.
-fn rest() {
-    // Counted a moment too early: but then either a worker is awake, or everybody sleeps indeed.
-    HELPERS.falls_asleep();
-    STATE.store(RESTING, SeqCst);
-    if is_anybody_awake() {
-        if STATE.compare_exchange(RESTING, WATCHING, SeqCst, SeqCst).is_ok() {
-            HELPERS.rises();
-        }
-        return;
-    }
-    HELPERS.sleep(None, || STATE.load(SeqCst) == RESTING);
 }
 
 fn is_anybody_awake() -> bool {

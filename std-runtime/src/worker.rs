@@ -77,6 +77,8 @@ pub(crate) struct Worker {
     /// |-----------|---------|----------------------------------------------|-----------------------------------------|
     /// | store     | Relaxed | the change of `mode` to DOZING, behind it    | who has ended that sleep reads this one,|
     /// | load      | Relaxed | the change of `mode` to WAKING, before it    | or a later one's                        |
+    ///
+    /// In another order, or with a Relaxed change of `mode`, they fail `sleep_is_ended_the_way_it_is_slept`.
     in_poller: AtomicBool,
     shared_rarely: [Line; 0],
     pub(crate) index: usize,

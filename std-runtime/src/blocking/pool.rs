@@ -77,10 +77,7 @@ struct Idler {
     thread: Thread,
     /// What it was woken for (P1); still none if it is to end.
     job: Mutex<Option<Job>>,
-    /// | operation | order   | pairs with | so that                                                      |
-    /// |-----------|---------|------------|--------------------------------------------------------------|
-    /// | wake      | Release | look       | nothing that matters: `job` is behind its own lock, and what |
-    /// | look      | Acquire | wake       | the thread does then begins with the lock of the pool        |
+    /// Relaxed: the unpark brings it, and `job` is behind a lock of its own.
     woken: AtomicBool,
 }
 
@@ -88,7 +85,7 @@ impl Idler {
     /// It was taken off the list, by the caller, who has the lock.
     fn wake(&self) {
         HELPERS.is_woken();
-        self.woken.store(true, Release);
+        self.woken.store(true, Relaxed);
         self.thread.unpark();
     }
 }
@@ -410,7 +407,7 @@ impl Shared {
         HELPERS.falls_asleep();
         let keep_alive = state.keep_alive;
         drop(state);
-        HELPERS.sleep(Some(keep_alive), || !idler.woken.load(Acquire));
+        HELPERS.sleep(Some(keep_alive), || !idler.woken.load(Relaxed));
         let mut state = self.state();
         let job = idler.job.lock().unwrap_or_else(PoisonError::into_inner).take();
         if job.is_none() {

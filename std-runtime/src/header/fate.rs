@@ -22,12 +22,16 @@ const WAITED: u8 = 4;
 /// A look at both.
 #[derive(Clone, Copy)]
 pub(crate) struct Fate<'a> {
-    /// | operation            | order   | pairs with | so that                                             |
-    /// |----------------------|---------|------------|-----------------------------------------------------|
-    /// | end                  | AcqRel  | the others | the handle sees the result, the task the waker      |
-    /// | set WAITED           | AcqRel  | end        | K5: the waker is seen by whoever gets it; the result |
-    /// | clear WAITED, detach | Acquire | end        | the handle sees the result                          |
-    /// | look                 | Acquire | end        | the same                                            |
+    /// | operation    | order   | pairs with | so that                                              | model |
+    /// |--------------|---------|------------|------------------------------------------------------|-------|
+    /// | end          | AcqRel  | the others | the handle sees the result, the task the waker       | 1 2 3 |
+    /// | set WAITED   | AcqRel  | end        | K5: the waker is seen by whoever gets it; the result | 1 2   |
+    /// | clear WAITED | Acquire | end        | the handle sees the result                           | 2     |
+    /// | detach       | Acquire | end        | the same                                             | 3     |
+    /// | look         | Acquire | end        | the same                                             | 1     |
+    ///
+    /// Each weakened by one step fails a model: 1 `fate_wakes_who_joins`, 2 `fate_takes_the_last_waker`,
+    /// 3 `fate_drops_the_result_once`.
     word: &'a AtomicU8,
     joiner: &'a Joiner,
 }

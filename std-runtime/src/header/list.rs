@@ -96,6 +96,8 @@ pub(crate) struct Inbox {
     /// | push      | Release | take       | the worker sees the task's link                                    |
     /// | take      | Acquire | push       | the same                                                           |
     /// | look      | Relaxed | nothing    | the fences of W3 see to it that a last look is not in vain         |
+    ///
+    /// Each weakened by one step fails `inbox_brings_each_task_once`.
     top: AtomicPtr<Task>,
 }
 

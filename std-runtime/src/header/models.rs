@@ -1,6 +1,7 @@
 //! Tasks for the models: headers without a stack, which nobody runs.
 
 use super::*;
+use crate::runtime::models as runtimes;
 use loom::thread;
 use std::mem::MaybeUninit;
 
@@ -63,5 +64,91 @@ fn task_last_holder_comes_after_all_others() {
         assert!(other.join().unwrap() ^ last);
         // SAFETY: the other thread has ended.
         unsafe { free(this) };
+    });
+}
+
+/// A task ends, and another gets its slot, if nobody else holds that: what the slot's owner does, and its pool.
+fn make_room(this: TaskRef, next: impl FnOnce()) {
+    if this.get().leave() {
+        this.clear();
+        next();
+    }
+}
+
+/// A name for `clear` to free.
+fn name(name: &str) -> Option<NonNull<str>> {
+    Some(NonNull::from(Box::leak(Box::<str>::from(name))))
+}
+
+/// Who looks from outside at a task that ends, while another one gets its slot, is told the name of one of them, which stays in place
+/// meanwhile. Fails if `hold` is Relaxed, or takes a slot that nobody holds, and if `begin` sets the holders Relaxed.
+#[test]
+fn task_is_held_by_who_looks() {
+    loom::model(|| {
+        let shared = runtimes::shared(1);
+        let this = task();
+        let (site, task) = (Location::caller(), this.get());
+        task.become_another(shared, site);
+        task.name.set(name("first"));
+        task.holders.store(1, Release); // its handle has gone
+        let looks = thread::spawn(move || {
+            let hold = this.hold()?;
+            let (id, told) = (hold.id()?, hold.describe().expect("it has a home, and a site"));
+            assert!(told.contains(&format!("green thread {id} ")));
+            std::mem::forget(hold); // its drop would give the slot to the pool, of which there is none
+            make_room(this, || {});
+            Some(told)
+        });
+        make_room(this, || {
+            task.become_another(shared, site);
+            task.name.set(name("second"));
+            task.begin();
+        });
+        if let Some(told) = looks.join().unwrap() {
+            assert!(told.contains("\"first\"") ^ told.contains("\"second\""), "{told}");
+        }
+        // Whoever has not ended yet.
+        if task.holders.load(Relaxed) > 0 {
+            this.clear();
+        }
+        // SAFETY: the other thread has ended.
+        unsafe {
+            free(this);
+            runtimes::free(shared);
+        }
+    });
+}
+
+/// A survey that meets the end of a task, and the begin of another one in its slot, tells of one of them, not of the id of the one and
+/// the site of the other. Fails if one of the stores of `become_another` is Relaxed, or one of the loads of them; and if the last store
+/// of `begin` is, or the load of `is_alive`.
+#[test]
+fn task_survey_tells_of_one_task() {
+    loom::model(|| {
+        let (shared, other) = (runtimes::shared(1), runtimes::shared(1));
+        let this = task();
+        let task = this.get();
+        let sites = [Location::caller(), Location::caller()];
+        task.become_another(shared, sites[0]);
+        let first = task.id();
+        task.holders.store(1, Release);
+        let surveys = thread::spawn(move || [shared, other].map(|home| this.survey(home)));
+        make_room(this, || {
+            task.become_another(other, sites[1]);
+            task.begin();
+        });
+        let [here, there] = surveys.join().unwrap();
+        if let Some((id, site)) = here {
+            assert!(Some(id) == first && std::ptr::eq(site, sites[0]));
+        }
+        if let Some((id, site)) = there {
+            assert!(Some(id) == task.id() && std::ptr::eq(site, sites[1]));
+        }
+        // SAFETY: the other thread has ended.
+        unsafe {
+            free(this);
+            runtimes::free(shared);
+            runtimes::free(other);
+        }
     });
 }

@@ -35,6 +35,8 @@ use std::{
 /// | `HEARD` load    | Acquire | store      | the same                                                                    |
 /// | `PENDING`       | Relaxed | nothing    | the bit is all there is; a system call on either side of the bell orders it |
 /// | `DEFAULT`       | Relaxed | nothing    | so does the one that installs the handler                                   |
+///
+/// Argued: the bell lies in a lock of `std`'s, and is a descriptor; the model checker sees neither, nor what a handler interrupts.
 static HEARD: AtomicU64 = AtomicU64::new(0);
 static PENDING: AtomicU64 = AtomicU64::new(0);
 static DEFAULT: AtomicU64 = AtomicU64::new(0);

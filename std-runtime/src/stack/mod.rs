@@ -226,7 +226,8 @@ struct Pool {
     /// | grow, in acquire | Release | the other  | who counts a slot finds its memory readable and zero |
     /// | read without     | Acquire |            |                                                      |
     ///
-    /// Written under the lock of `lists` only, so its writer reads it Relaxed.
+    /// Written under the lock of `lists` only, so its writer reads it Relaxed. Argued: what the two bring is what the kernel has mapped, which
+    /// the model checker does not see.
     handed_out: AtomicU32,
     /// Held by the one thread that makes slots ready, or trims them (T6). Not a spinning lock: it is held across system calls.
     growth: Mutex<()>,

@@ -9,3 +9,13 @@ pub(crate) fn woken(worker: &Worker) -> Option<TaskRef> {
     assert_eq!(tasks.len(), 0, "the model has one task");
     task
 }
+
+/// It has found nothing to do.
+pub(crate) fn fall_asleep(worker: &Worker) {
+    assert!(worker.mode.fall_asleep(false, || false));
+}
+
+/// Its sleep is over.
+pub(crate) fn awake(worker: &Worker) {
+    worker.mode.awake();
+}

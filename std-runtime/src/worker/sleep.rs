@@ -139,8 +139,7 @@ impl Worker {
 
     /// W3.
     fn sleep(&self, until_timer: Option<Duration>) {
-        self.in_poller.store(self.poller.is_open(), Relaxed); // W6
-        if !self.mode.fall_asleep(until_timer.is_some(), || self.last_look()) {
+        if !self.doze(until_timer.is_some(), self.poller.is_open()) {
             return;
         }
         match until_timer {
@@ -168,6 +167,12 @@ impl Worker {
         }
         self.local.timers.rested();
         self.mode.awake();
+    }
+
+    /// W3, W6. False if there is something to do.
+    fn doze(&self, timed: bool, in_poller: bool) -> bool {
+        self.in_poller.store(in_poller, Relaxed);
+        self.mode.fall_asleep(timed, || self.last_look())
     }
 
     /// One sleep, until the worker is roused or a socket has an event, for `limit` at most; it may be shorter.

@@ -1,5 +1,5 @@
-//! The end of a worker against those who give it tasks, and those who take them away: W4. And a spawn against a worker that spins, and
-//! falls asleep: W3.
+//! The end of a worker against those who give it tasks, and those who take them away: W4. A spawn against a worker that spins, and falls
+//! asleep: W3. And how it is woken: W6.
 
 use super::*;
 use crate::{
@@ -109,6 +109,52 @@ fn spawn_is_seen_behind_a_spin() {
         // SAFETY: the other threads have ended.
         unsafe {
             free(task);
+            models::free(shared);
+        }
+    });
+}
+
+/// Two tasks are woken while their worker falls asleep, once in its poller, once parked: whoever ends a sleep ends it the way it is
+/// slept. Fails if `doze` says how only when it has said that it dozes, if `rouse` looks before it has ended that, or if the
+/// change of the mode is Relaxed.
+#[test]
+fn sleep_is_ended_the_way_it_is_slept() {
+    loom::model(|| {
+        let shared = models::shared(1);
+        let worker = &shared.workers()[0];
+        let tasks = [task(), task()];
+        let rings = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+        let brings = {
+            let rings = rings.clone();
+            thread::spawn(move || {
+                for task in tasks {
+                    worker.inbox.push(task);
+                    // As `rouse`, but that it rings for the model.
+                    if worker.mode.rouse() == Roused::Sleeper {
+                        rings[usize::from(worker.in_poller.load(Relaxed))].fetch_add(1, Relaxed);
+                    }
+                }
+            })
+        };
+        let (mut came, mut in_poller, mut heard) = (0, true, [0; 2]);
+        while came < tasks.len() {
+            if worker.doze(false, in_poller) {
+                while worker.mode.is_asleep() {
+                    let way = usize::from(in_poller);
+                    while rings[way].load(Relaxed) == heard[way] {
+                        thread::yield_now();
+                    }
+                    heard[way] += 1;
+                }
+                worker.mode.awake();
+            }
+            came += worker.inbox.take().len();
+            in_poller = !in_poller;
+        }
+        brings.join().unwrap();
+        // SAFETY: the other thread has ended.
+        unsafe {
+            tasks.into_iter().for_each(|task| free(task));
             models::free(shared);
         }
     });
