@@ -27,13 +27,23 @@ use std::{
 
 const CHILD: &str = "GREENLIGHT_HOOKS_CHILD";
 
+/// This executable: through an emulator, if this process runs through one too and the environment says which.
+fn this_executable() -> Command {
+    let runner = env::var("GREENLIGHT_TEST_RUNNER").unwrap_or_default();
+    let executable = env::current_exe().expect("a test knows its own executable");
+    let mut words = runner.split_whitespace();
+    let Some(emulator) = words.next() else { return Command::new(executable) };
+    let mut command = Command::new(emulator);
+    command.args(words).arg(executable);
+    command
+}
+
 /// Runs `program` in a child process; `test` is the name of the test that asks.
 fn in_a_process(test: &str, program: fn()) {
     if env::var_os(CHILD).is_some() {
         return program();
     }
-    let mut child = Command::new(env::current_exe().expect("a test knows its own executable"));
-    let output = child.args([test, "--exact", "--nocapture"]).env(CHILD, "1").output().expect("it runs");
+    let output = this_executable().args([test, "--exact", "--nocapture"]).env(CHILD, "1").output().expect("it runs");
     let text = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).join("\n");
     assert!(output.status.success(), "{text}");
     assert!(text.contains("1 passed"), "the child ran no test called {test}:\n{text}");

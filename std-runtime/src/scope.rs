@@ -192,9 +192,9 @@ struct State {
     newest: Option<TaskRef>,
     cancelled: bool,
     waker: Option<Waker>,
-    /// The first panic that nobody joined, and how many there were.
+    /// The first panic that nobody joined, and how many there were: fewer than none, where a handle was quicker than its child's end.
     panic: Option<Box<dyn Any + Send>>,
-    panics: usize,
+    panics: isize,
 }
 
 // SAFETY: a task is a reference to memory that is shared by its own rules; the links of members are touched under the lock.
@@ -233,7 +233,7 @@ impl Members {
         if let Some(older) = older {
             older.get().siblings.set([newer, older.get().siblings.get()[1]]);
         }
-        state.panics += usize::from(panicked);
+        state.panics += isize::from(panicked);
         drop(state);
         if panicked && self.cancel_on_panic {
             self.cancel();
@@ -247,8 +247,7 @@ impl Members {
 
     /// Somebody has joined a child that panicked.
     pub(crate) fn joined(&self) {
-        let mut state = self.lock();
-        state.panics = state.panics.wrapping_sub(1); // its handle may be quicker than its end
+        self.lock().panics -= 1;
     }
 
     /// A child panicked, and nobody has joined it.

@@ -1,7 +1,7 @@
 //! A panic says whose it is, before the panic hook says the rest; a cancellation says nothing.
 
 use greenlight::{channel::never, task::Builder};
-use std::process::Command;
+use greenlight_tests::program;
 
 const CHILD: &str = "GREENLIGHT_TEST_PANIC_NAMES";
 
@@ -17,7 +17,7 @@ fn a_panic_names_its_task() {
         assert!(quiet.join().unwrap_err().is_cancelled());
         return;
     }
-    let output = Command::new(std::env::current_exe().unwrap())
+    let output = program(std::env::current_exe().unwrap())
         .args(["a_panic_names_its_task", "--exact", "--nocapture"])
         .env(CHILD, "1")
         .output()

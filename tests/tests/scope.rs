@@ -8,11 +8,15 @@ use greenlight::{
     yield_now,
 };
 use std::{
+    future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::*},
     },
+    task::{Context, Poll, Wake, Waker},
+    thread,
     time::Duration,
 };
 
@@ -103,6 +107,44 @@ fn the_first_panic_of_a_child_is_raised_after_all_have_ended() {
         }));
         assert_eq!(text(panic.unwrap_err()), "the first");
         assert!(ended.into_inner());
+    });
+}
+
+/// A child that panicked is joined while it still wakes who joins it, before it has told its scope of the panic.
+#[test]
+fn a_join_may_be_quicker_than_the_end() {
+    #[derive(Default)]
+    struct Slow {
+        woken: AtomicBool,
+        joined: AtomicBool,
+    }
+    impl Wake for Slow {
+        fn wake(self: Arc<Self>) {
+            self.woken.store(true, SeqCst);
+            while !self.joined.load(SeqCst) {
+                thread::yield_now();
+            }
+        }
+    }
+    let slow = Arc::new(Slow::default());
+    let waker = Waker::from(slow.clone());
+    let mut cx = Context::from_waker(&waker);
+    let go_on = AtomicBool::new(false);
+    scope(|s| {
+        let mut child = pin!(s.spawn(|| {
+            while !go_on.load(SeqCst) {
+                yield_now();
+            }
+            panic!("told at join");
+        }));
+        assert!(child.as_mut().poll(&mut cx).is_pending());
+        go_on.store(true, SeqCst);
+        while !slow.woken.load(SeqCst) {
+            thread::yield_now();
+        }
+        let Poll::Ready(result) = child.as_mut().poll(&mut cx) else { unreachable!("it has ended") };
+        assert!(result.unwrap_err().is_panic());
+        slow.joined.store(true, SeqCst);
     });
 }
 

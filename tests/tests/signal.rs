@@ -2,7 +2,7 @@
 
 use greenlight::{
     Drive, LocalRuntime, Runtime,
-    channel::{TryRecvError, bounded, never},
+    channel::{Sender, TryRecvError, bounded, never},
     context::{Context, ContextError},
     go, go_async, select,
     signal::{self, Signal, Signalled},
@@ -11,13 +11,16 @@ use greenlight_tests::program;
 use rustix::process::{getpid, kill_process};
 use signal_hook::{flag, low_level::raise as raise_number};
 use std::{
+    future::Future,
     io::ErrorKind,
     os::unix::process::ExitStatusExt,
+    pin::pin,
     process::{Output, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::*},
     },
+    task::{self, Wake, Waker},
     thread,
     time::Duration,
 };
@@ -165,6 +168,27 @@ fn what_nobody_can_hear_is_refused_with_advice() {
     assert!(signal::notify(&[], 1).unwrap_err().to_string().contains("name one"));
     assert!(signal::notify(&[Signal::USER_1], 0).unwrap_err().to_string().contains("capacity 1"));
     assert!(Context::background().with_signals(&[Signal::from_raw(9)]).is_err());
+}
+
+/// Somebody sends a second one at the first moment at which he can know that the context has ended.
+#[test]
+fn a_second_one_ends_the_process_as_soon_as_the_first_has_ended_the_context() {
+    struct Second(Sender<()>);
+    impl Wake for Second {
+        fn wake(self: Arc<Self>) {
+            raise(Signal::INTERRUPT);
+            self.0.send(()).unwrap();
+        }
+    }
+    is_ended_by(Signal::INTERRUPT, "a_second_one_ends_the_process_as_soon_as_the_first_has_ended_the_context", || {
+        let (ctx, _cancel) = Context::background().with_signals(&[Signal::INTERRUPT]).unwrap();
+        let (tx, rx) = bounded(1);
+        let waker = Waker::from(Arc::new(Second(tx)));
+        let mut done = pin!(ctx.done());
+        assert!(done.as_mut().poll(&mut task::Context::from_waker(&waker)).is_pending());
+        raise(Signal::INTERRUPT);
+        rx.recv().unwrap(); // it had no effect
+    });
 }
 
 #[test]

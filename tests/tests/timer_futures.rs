@@ -87,11 +87,11 @@ fn as_tasks_by_the_hundred() {
 /// What an arm of a select waits for.
 fn arms() {
     let silence = never::<u32>();
-    let rx = after(SHORT);
     let start = Instant::now();
+    let rx = after(SHORT);
     select! {
         recv(silence) -> _ => unreachable!(),
-        wait(rx.recv_async()) -> due => assert!(due.unwrap() >= start),
+        wait(rx.recv_async()) -> due => assert!(due.unwrap() >= start + SHORT),
     }
     let ticks = tick(SHORT);
     let mut stream = pin!(ticks.stream());

@@ -2,7 +2,11 @@
 
 use super::{Cancel, Cause, Context, ContextError, End, children::Child};
 use crate::signal::{Signal, Signalled, listen};
-use std::{io, panic::Location, sync::Arc};
+use std::{
+    io,
+    panic::Location,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 impl Context {
     /// A child that also ends when one of these signals comes. [`cause`](Self::cause) is a [`Signalled`] then. Go's
@@ -31,17 +35,24 @@ impl Context {
         let site = Location::caller();
         let (ctx, cancel) = self.with_cancel();
         let node = Arc::downgrade(&cancel.node);
-        let listening = listen(
+        // Taken and dropped by the first signal, or by another end, or with the node.
+        let listening = Arc::new(Mutex::new(None));
+        let take = |listening: &Mutex<Option<_>>| listening.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mine = Arc::downgrade(&listening);
+        let listens = listen(
             signals,
             Arc::new(move |signal| {
+                // Before anybody can know of the end: who sees it and sends another one is to find the usual effect.
+                drop(mine.upgrade().and_then(|listening| take(&listening)));
                 if let Some(node) = node.upgrade() {
                     let cause: Cause = Arc::new(Signalled(signal));
                     node.finish(End { error: ContextError::Cancelled, cause: Some(cause), site });
                 }
             }),
         )?;
-        // Dropped by the call, or with the node, or here, if it has ended already.
-        let _ = cancel.node.put(|_| Child::Call(Box::new(move || drop(listening)), None));
+        *listening.lock().unwrap_or_else(PoisonError::into_inner) = Some(listens);
+        // Dropped here, if it has ended already.
+        let _ = cancel.node.put(|_| Child::Call(Box::new(move || drop(take(&listening))), None));
         Ok((ctx, cancel))
     }
 }

@@ -441,8 +441,11 @@ fn classes_have_what_was_asked_for() {
 /// T3, and the way back from an address, for the slots of all classes.
 #[test]
 fn slots_of_all_classes_know_their_size() {
-    let slots = Class::ALL.map(|class| acquire(class).unwrap());
-    for (class, slot) in Class::ALL.into_iter().zip(slots) {
+    // Where guards are large, the smallest slots would be nothing else, and no task gets one.
+    let classes: Vec<_> = Class::ALL.into_iter().filter(|class| class.size() > guard_size()).collect();
+    assert_eq!(classes.first().copied(), Class::with(0));
+    let slots: Vec<_> = classes.iter().map(|&class| acquire(class).unwrap()).collect();
+    for (class, slot) in classes.into_iter().zip(slots) {
         assert_eq!((slot.base().addr() % class.size(), slot.size()), (0, class.size()));
         for address in [slot.base(), slot.guard_end(), slot.top().wrapping_sub(1)] {
             assert_eq!(slot_of(address.addr()), Some(slot));
