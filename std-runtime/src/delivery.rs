@@ -48,7 +48,8 @@ pub(crate) struct Delivery<T> {
     /// | end       | Release | look       | who sees it sees what the closure did    |
     /// | look      | Acquire | end        | the same                                 |
     ///
-    /// The result is there either way: it lies behind the lock of its channel.
+    /// Each weakened by one step fails `delivery_finished_means_delivered`. The result is there either way: it lies behind the lock of its
+    /// channel.
     finished: Arc<AtomicBool>,
 }
 

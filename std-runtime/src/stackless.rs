@@ -78,6 +78,8 @@ pub(crate) struct Stackless {
     /// | clone     | Relaxed | nothing    | the other share is what keeps it alive                         |
     /// | drop      | AcqRel  | drop       | the last one comes after all that others did                   |
     /// | of a live | Relaxed | nothing    | V1: there is one; the lock of the list brings what it points to |
+    ///
+    /// Weakened by one step, either way, the drop fails `future_is_freed_by_the_last_share`.
     shares: AtomicU32,
     /// | operation       | order             | pairs with  | so that                                                  |
     /// |-----------------|-------------------|-------------|----------------------------------------------------------|
@@ -90,6 +92,10 @@ pub(crate) struct Stackless {
     /// | cancel          | AcqRel            | run; looks  | as `wake`; and it finds the carrier                      |
     /// | done            | Relaxed           | nothing     | nobody polls it any more                                 |
     /// | is cancelled    | Acquire           | cancel      | who drops it comes after what led to the request         |
+    ///
+    /// Each weakened by one step, either way, fails a model: `wake` and idle `future_loses_no_wake_up`, run
+    /// `future_is_cancelled_inside_a_poll`, cancel and the look at it `future_is_dropped_after_what_came_before_its_cancel`. But for
+    /// the Acquire of run: the look in the same poll whether it is cancelled brings the same.
     state: AtomicU8,
     fate: AtomicU8,
     /// Which of the lists of live futures it is in.

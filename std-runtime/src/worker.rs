@@ -75,7 +75,7 @@ pub(crate) struct Worker {
     ///
     /// | operation | order   | pairs with                                   | so that                                 |
     /// |-----------|---------|----------------------------------------------|-----------------------------------------|
-    /// | store     | Relaxed | the change of `mode` to DOZING, behind it    | who has ended that sleep reads this one,|
+    /// | store     | Relaxed | the change of `mode` to ASLEEP, behind it    | who has ended that sleep reads this one,|
     /// | load      | Relaxed | the change of `mode` to WAKING, before it    | or a later one's                        |
     ///
     /// In another order, or with a Relaxed change of `mode`, they fail `sleep_is_ended_the_way_it_is_slept`.

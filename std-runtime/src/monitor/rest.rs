@@ -25,16 +25,16 @@ const ABSENT: u8 = 0;
 const WATCHING: u8 = 1;
 const RESTING: u8 = 2;
 
-/// | operation       | order  | pairs with      | so that                                                          | model |
-/// |-----------------|--------|-----------------|------------------------------------------------------------------|-------|
-/// | `rest`: RESTING | SeqCst | `is_watching`   | M1, with the mode of a worker: the look at it comes behind this, | 1     |
-/// | `is_watching`   | SeqCst | `rest`: RESTING | and its change before this, both SeqCst as well                  | 1     |
-/// | `call`          | SeqCst | `rest`: RESTING | who ends a rest finds the thread that rests. Acquire would do:   |       |
-/// |                 |        |                 | the checker knows an order of all of a word's values only if     |       |
-/// |                 |        |                 | each was written SeqCst                                          |       |
-/// | the others      | SeqCst | nothing         | the same                                                         |       |
+/// | operation           | order   | pairs with      | so that                                                          | model |
+/// |---------------------|---------|-----------------|------------------------------------------------------------------|-------|
+/// | `rest`: RESTING     | SeqCst  | `is_watching`   | M1, with the mode of a worker: the look at it comes behind this, | 1     |
+/// | `is_watching`       | SeqCst  | `rest`: RESTING | and its change before this, both SeqCst as well                  | 1     |
+/// | `call`: end a rest  | Acquire | `rest`: RESTING | who wakes the monitor's thread finds it                          | 2     |
+/// | other changes       | Relaxed | nothing         | who makes it is all that it decides                              |       |
+/// | `is_resting`        | Relaxed | nothing         | the unpark of who has ended the rest brings it                   |       |
 ///
-/// Each weakened by one step, and the worker's part as well, fails a model: 1 `monitor_watches_who_is_awake`. `call` is argued.
+/// Each weakened by one step, and the worker's part as well, fails a model: 1 `monitor_watches_who_is_awake`,
+/// 2 `monitor_is_found_by_who_wakes_it`.
 pub(super) struct State(AtomicU8);
 
 /// What a worker that takes up a task has to do for the monitor.
@@ -73,7 +73,7 @@ impl State {
     }
 
     pub(super) fn could_not_start(&self) {
-        self.0.store(ABSENT, SeqCst);
+        self.0.store(ABSENT, Relaxed);
     }
 
     /// M1, M2: by the monitor. True if it is to sleep, while it [rests](Self::is_resting).
@@ -91,11 +91,11 @@ impl State {
     }
 
     pub(super) fn is_resting(&self) -> bool {
-        self.0.load(SeqCst) == RESTING
+        self.0.load(Relaxed) == RESTING
     }
 
     fn change(&self, from: u8, to: u8) -> bool {
-        self.0.compare_exchange(from, to, SeqCst, SeqCst).is_ok()
+        self.0.compare_exchange(from, to, Acquire, Relaxed).is_ok()
     }
 }
 

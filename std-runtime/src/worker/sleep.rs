@@ -1,7 +1,7 @@
 //! What a worker does without work: it spins a little, then sleeps: parked, or in its poller if it has one.
 //!
-//! * W6  `in_poller` is set before the worker says that it dozes, and read after somebody has ended that. So he knows how it
-//!   sleeps; or it sleeps a second time already, and is woken in vain.
+//! * W6  `in_poller` is set before the worker says that it sleeps, and read after somebody has ended that. So he knows how it
+//!   sleeps; or it only dozed and does not sleep, or sleeps a second time already, and is woken in vain.
 
 use super::{Worker, mode::Roused};
 use greenlight_core::park::thread::now;

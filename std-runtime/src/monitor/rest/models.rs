@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     runtime::models as runtimes,
+    sync::atomic::AtomicBool,
     worker::{Worker, models as workers},
 };
 use loom::{sync::Arc, thread};
@@ -75,6 +76,29 @@ fn monitor_is_woken_once() {
         assert!(world.monitor_is_up() && woken <= 1 && (!slept || woken == 1));
         // SAFETY: the other threads have ended.
         unsafe { runtimes::free(shared) };
+    });
+}
+
+/// A worker that takes up a task when it knows nothing of the monitor yet, which rests already: to wake it, it finds the thread. Fails if
+/// the exchange of `call` is Relaxed, or what `rest` stores.
+#[test]
+fn monitor_is_found_by_who_wakes_it() {
+    loom::model(|| {
+        let world = Arc::new(World { state: State::new(), helpers: Helpers::new() });
+        let thread = Arc::new(AtomicBool::new(false));
+        let monitor = {
+            let (world, thread) = (world.clone(), thread.clone());
+            thread::spawn(move || {
+                if world.state.change(ABSENT, WATCHING) {
+                    thread.store(true, Relaxed);
+                    assert!(world.rest(&[]));
+                }
+            })
+        };
+        if !world.state.is_watching() && world.state.call(&world.helpers) == Call::Wake {
+            assert!(thread.load(Relaxed), "nobody to wake");
+        }
+        monitor.join().unwrap();
     });
 }
 

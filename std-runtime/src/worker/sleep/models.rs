@@ -115,8 +115,8 @@ fn spawn_is_seen_behind_a_spin() {
 }
 
 /// Two tasks are woken while their worker falls asleep, once in its poller, once parked: whoever ends a sleep ends it the way it is
-/// slept. Fails if `doze` says how only when it has said that it dozes, if `rouse` looks before it has ended that, or if the
-/// change of the mode is Relaxed.
+/// slept. Fails if `doze` says how only when it has said that it sleeps, if `rouse` looks before it has ended that, or if the
+/// change of the mode to ASLEEP, or from it, is Relaxed.
 #[test]
 fn sleep_is_ended_the_way_it_is_slept() {
     loom::model(|| {
