@@ -79,7 +79,11 @@ fn build_example(name: &str) -> PathBuf {
 
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-    cargo.args(["build", "--package", "greenlight", "--example", name, "--profile", profile]);
+    // The features of the dependencies are those of all packages that are named: the same ones as for the tests, or it is all built
+    // once more.
+    let packages = std::env::var("GREENLIGHT_TEST_PACKAGES").unwrap_or_else(|_| "--workspace".into());
+    cargo.arg("build").args(packages.split_whitespace());
+    cargo.args(["--example", name, "--profile", profile]);
     cargo.arg("--message-format=json-render-diagnostics");
     // Cargo keeps this file at the top of a target directory, so one below it is that of a `--target`.
     if above.join(".rustc_info.json").exists() {
