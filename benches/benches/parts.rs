@@ -9,7 +9,10 @@
 //! these say which part. Through the public API where that isolates a part, on a runtime of one worker, so that nobody else's
 //! work is counted; else by `greenlight::parts`, which is for this file alone.
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::{
+    BenchmarkId, Criterion, criterion_group, criterion_main,
+    measurement::{Measurement, ValueFormatter, WallTime},
+};
 use greenlight::{
     Runtime, SpinMutex,
     channel::{TryRecvError, TrySendError, bounded},
@@ -18,6 +21,7 @@ use greenlight::{
     parts::{Queue, Stack, Switch, Wheel},
     yield_now,
 };
+use greenlight_benches::process;
 use std::{
     hint::black_box,
     iter,
@@ -27,7 +31,7 @@ use std::{
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     task::{Poll, Waker},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 criterion_main!(parts);
@@ -36,6 +40,7 @@ criterion_group! {
     name = parts;
     // Half a minute for all of them; the spread of most is below 2 % on a quiet machine.
     config = Criterion::default()
+        .with_measurement(CpuTime)
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1))
         .sample_size(30)
@@ -43,12 +48,45 @@ criterion_group! {
     targets = switches, parks, queues, rings, timers, stacks, tasks
 }
 
+/// The CPU time of this process: nothing here waits for a clock or runs beside anything else, so it is the time that passes, less
+/// what others take of the CPU.
+struct CpuTime;
+
+impl Measurement for CpuTime {
+    type Intermediate = Duration;
+    type Value = Duration;
+
+    fn start(&self) -> Duration {
+        process::cpu_time()
+    }
+
+    fn end(&self, start: Duration) -> Duration {
+        process::cpu_time() - start
+    }
+
+    fn add(&self, one: &Duration, other: &Duration) -> Duration {
+        *one + *other
+    }
+
+    fn zero(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn to_f64(&self, value: &Duration) -> f64 {
+        WallTime.to_f64(value)
+    }
+
+    fn formatter(&self) -> &dyn ValueFormatter {
+        WallTime.formatter()
+    }
+}
+
 /// The time that `work` takes on a worker that has nothing else to do.
 fn on_worker(runtime: &Runtime, work: impl FnOnce() + Send + 'static) -> Duration {
     runtime.run(move || {
-        let start = Instant::now();
+        let start = CpuTime.start();
         work();
-        start.elapsed()
+        CpuTime.end(start)
     })
 }
 
@@ -57,7 +95,7 @@ fn runtime() -> Runtime {
 }
 
 /// From stack to stack, without and with the scheduler between.
-fn switches(criterion: &mut Criterion) {
+fn switches(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("switch");
     let mut switch = Switch::new();
     group.bench_function("to another stack and back", |bencher| bencher.iter(|| switch.there_and_back()));
@@ -78,7 +116,7 @@ fn yields(tasks: u64, times: u64) {
 }
 
 /// A task sleeps, and is woken.
-fn parks(criterion: &mut Criterion) {
+fn parks(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("park");
     let runtime = runtime();
     group.bench_function("park, and be woken by another task", |bencher| {
@@ -152,7 +190,7 @@ fn wake_oneself(times: u64) {
 }
 
 /// A worker's lists of tasks: what stands around is the length of the list.
-fn queues(criterion: &mut Criterion) {
+fn queues(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("run queue");
     for len in [2, 1_000, 50_000] {
         let mut queue = Queue::of(len);
@@ -173,7 +211,7 @@ fn queues(criterion: &mut Criterion) {
 }
 
 /// The buffer of a bounded channel, with nobody in line.
-fn rings(criterion: &mut Criterion) {
+fn rings(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("ring");
     for capacity in [1, 128, 65_536] {
         let (tx, rx) = bounded(capacity);
@@ -216,7 +254,7 @@ fn ticks(below: u64) -> impl Iterator<Item = u64> {
 }
 
 /// The wheel above the heap, in which every alarm stands.
-fn timers(criterion: &mut Criterion) {
+fn timers(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("timers");
     for others in [0, 1_000, 1_000_000] {
         let mut wheel = Wheel::new();
@@ -253,7 +291,7 @@ fn timers(criterion: &mut Criterion) {
 }
 
 /// The pool of stacks.
-fn stacks(criterion: &mut Criterion) {
+fn stacks(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("stack pool");
     group.bench_function("take one, give it back", |bencher| bencher.iter(|| drop(black_box(Stack::take()))));
     let mut taken = Vec::with_capacity(64);
@@ -266,7 +304,7 @@ fn stacks(criterion: &mut Criterion) {
 }
 
 /// What all of it comes to.
-fn tasks(criterion: &mut Criterion) {
+fn tasks(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("task");
     let runtime = runtime();
     group.bench_function("start, run, join", |bencher| {

@@ -3,6 +3,7 @@
 //! On a machine that others keep busy the first says how long we had to wait for a CPU. The second does not; but it does not
 //! say either how long a sleeper slept. It also counts both sides at once: two threads at work for 1 ns have spent 2.
 
+use crate::process;
 use std::{
     sync::{
         LazyLock,
@@ -29,9 +30,5 @@ pub fn now() -> Duration {
     if !CPU_TIME.load(Relaxed) {
         return START.elapsed();
     }
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: a clock that every Linux has, and a place for its answer.
-    let status = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
-    assert_eq!(status, 0, "clock_gettime");
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    process::cpu_time()
 }

@@ -13,6 +13,7 @@ use greenlight::{
     channel::{Receiver, bounded},
     go, go_async, sleep,
 };
+use greenlight_benches::process::cpu_time;
 use std::{
     fs, process,
     time::{Duration, Instant},
@@ -115,15 +116,6 @@ fn resident() -> usize {
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     };
     (of("VmRSS:") + of("VmPTE:")) * 1024
-}
-
-/// Of all threads.
-fn cpu_time() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: a clock that every Linux has, and a place for its answer.
-    let status = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
-    assert_eq!(status, 0, "clock_gettime");
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 fn areas() -> usize {

@@ -47,15 +47,8 @@ pub(crate) fn tell(line: &str, time: Duration, operations: usize) {
     println!("growth\t{line}\t{}", time.as_nanos() as f64 / operations as f64);
 }
 
-/// How long it takes.
+/// How much CPU time of this process it takes. On one worker that is the time that passes, but for what others do on the machine.
 pub(crate) fn timed(work: impl FnOnce()) -> Duration {
-    let start = Instant::now();
-    work();
-    start.elapsed()
-}
-
-/// How much CPU time of this process it takes.
-pub(crate) fn timed_on_cpus(work: impl FnOnce()) -> Duration {
     let start = process::cpu_time();
     work();
     process::cpu_time() - start

@@ -23,7 +23,7 @@ const fn grows(name: &'static str, what: &'static str) -> Line {
 pub(crate) const GROUP: Group = Group {
     name: "select",
     of: "channels",
-    how: "On one worker, receives of channels of capacity 1, by `Select`.",
+    how: "On one worker, CPU time. Receives of channels of capacity 1, by `Select`.",
     sizes: &[1, 10, 100, 1_000, 10_000],
     memory: 1_000,
     lines: &[

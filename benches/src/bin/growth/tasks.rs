@@ -9,7 +9,7 @@ use greenlight::{
     channel::{Receiver, Sender, bounded},
     go, go_async, go_near, yield_now,
 };
-use std::{sync::LazyLock, time::Duration};
+use std::sync::LazyLock;
 
 const FRESH: &str = "green, stacks never used";
 const GREEN: &str = "green, started and ended";
@@ -23,7 +23,7 @@ const JOIN: &str = "start and join one, beside them";
 pub(crate) const GROUP: Group = Group {
     name: "tasks",
     of: "tasks",
-    how: "On one worker. All tasks are there at the same time.",
+    how: "On one worker, CPU time. All tasks are there at the same time.",
     sizes: DECADES,
     // The page of a green thread, and its share of the page tables.
     memory: 4_700,
@@ -140,8 +140,8 @@ pub(crate) const TURNS: usize = 1_000;
 
 /// Two green threads with two channels: this one, and one that answers.
 pub(crate) struct Pair {
-    there: Sender<Duration>,
-    back: Receiver<Duration>,
+    there: Sender<u64>,
+    back: Receiver<u64>,
 }
 
 impl Pair {
@@ -158,9 +158,9 @@ impl Pair {
 
     /// Twice so many messages.
     pub(crate) fn play(&self) {
-        for _ in 0..TURNS {
-            self.there.send(Duration::ZERO).expect("it answers");
-            self.back.recv().expect("it answers");
+        for turn in 0..TURNS as u64 {
+            self.there.send(turn).expect("it answers");
+            assert_eq!(self.back.recv(), Ok(turn));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     group::{DECADES, Group, flat},
-    point::{Point, timed, timed_on_cpus},
+    point::{Point, timed},
 };
 use greenlight::{
     WaitGroup,
@@ -27,7 +27,7 @@ const FIRE: &str = "sleep of a future, to its end";
 pub(crate) const GROUP: Group = Group {
     name: "timers",
     of: "timers",
-    how: "On one worker. The timers that are set are due in an hour, at random; what is measured beside them, within ten seconds.",
+    how: "On one worker, CPU time. The timers that are set are due in an hour, at random; what is measured beside them, within ten seconds.",
     sizes: DECADES,
     // Those who sleep are green threads.
     memory: 4_700,
@@ -36,7 +36,7 @@ pub(crate) const GROUP: Group = Group {
         flat(RESET, "`AfterFunc::reset`, beside so many others"),
         flat(SLEEP, "`sleep_async`, asked once and dropped, beside so many others"),
         flat(LIMIT, "a `recv_timeout` that sleeps and gets its message in time, while so many green threads sleep"),
-        flat(FIRE, "CPU time of a future from its start to the end of its sleep, where so many sleep at once"),
+        flat(FIRE, "a future from its start to the end of its sleep, where so many sleep at once"),
     ],
     run: |point| point.on_one_worker(measure),
 };
@@ -47,7 +47,7 @@ const TURNS: usize = 1_000;
 fn measure(point: Point) {
     let size = point.size;
     if size >= TURNS {
-        point.repeat(FIRE, size, || timed_on_cpus(|| let_sleep(size)));
+        point.repeat(FIRE, size, || timed(|| let_sleep(size)));
     }
     let calls: Vec<AfterFunc> = times(HOUR).take(size).map(|time| after_func(time, || ())).collect();
     let mut limits = times(TEN_SECONDS);

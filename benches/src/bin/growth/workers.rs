@@ -19,8 +19,8 @@ const SPAWN_CPU: &str = "start and end, CPU time";
 pub(crate) const GROUP: Group = Group {
     name: "workers",
     of: "workers",
-    how: "A runtime of so many workers, on the CPUs that there are. CPU time counts what all threads of the process have used, those \
-          too that look for work.",
+    how: "A runtime of so many workers, on the CPUs that there are: the time that passes, and the CPU time of all threads of the \
+          process, those too that look for work.",
     sizes: &[1, 2, 4, 8, 16],
     memory: 1 << 20,
     lines: &[
