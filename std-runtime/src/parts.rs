@@ -137,7 +137,8 @@ impl Queue {
 
     /// Half of them are taken from the end, as by a thief, and put back.
     pub fn steal_half(&mut self) {
-        let taken = self.list.take_last_half();
+        let mut taken = TaskList::new();
+        (0..self.list.len() / 2).filter_map(|_| self.list.pop_last()).for_each(|task| taken.push(task));
         self.list.append(taken);
     }
 }
