@@ -91,7 +91,9 @@ fn everything_runs_on_the_thread_that_drives() {
         // The reader, the future, the scope and its child, unless the first alarm has gone off meanwhile.
         assert!(start.elapsed() >= SOON || first.next.is_some() && first.live == 4, "{first:?}");
         finish(&runtime);
-        assert_eq!(*seen.borrow(), [1, 2, 3]);
+        let mut all = seen.borrow().clone();
+        all.sort_unstable(); // where the machine is slow, both alarms go off at once
+        assert_eq!(all, [1, 2, 3]);
         assert!(Rc::ptr_eq(&reads.join().unwrap(), &seen));
         assert_eq!(runtime.drive(), Drive { next: None, live: 0 });
         assert_eq!(threads(), before, "no hidden threads");
