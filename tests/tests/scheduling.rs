@@ -3,6 +3,7 @@
 use greenlight::{Barrier, Runtime, channel::bounded, go, go_async, yield_now};
 use greenlight_tests::program;
 use std::{
+    collections::HashSet,
     process::Stdio,
     sync::{
         Arc,
@@ -235,4 +236,28 @@ fn a_lone_child_leaves_who_waits_for_the_clock() {
         go(move || tx.send(thread::current().id()).unwrap());
         rx.recv_timeout(Duration::from_secs(60)).unwrap() != here
     }));
+}
+
+/// Tasks that are started one by one, each at work before the next one is started, and stay: all workers get some.
+#[test]
+fn tasks_that_come_one_by_one_reach_all_workers() {
+    let runtime = Runtime::builder().workers(4).build().unwrap();
+    let reached = (0..300).any(|_| {
+        runtime.run(|| {
+            let (tx, rx) = bounded(0);
+            let (end, ends) = bounded::<()>(0);
+            let mut threads = HashSet::new();
+            for _ in 0..40 {
+                let (tx, ends) = (tx.clone(), ends.clone());
+                go(move || {
+                    tx.send(thread::current().id()).unwrap();
+                    ends.recv().unwrap_err();
+                });
+                threads.insert(rx.recv().unwrap());
+            }
+            drop(end);
+            threads.len() == 4
+        })
+    });
+    assert!(reached);
 }

@@ -166,35 +166,39 @@ impl Worker {
     /// Rules 2 and 3.
     #[cold]
     fn spread(&self) {
-        let others = || self.shared.others(self.index);
-        let mut given = false;
         // What they do is asked first: it changes seldom, and the rest with each switch.
-        for idle in others().filter(|other| other.wants_more() && other.is_open()) {
-            let free = self.free_tasks();
-            let count = match free {
-                0 => return,
-                1 => usize::from(!given && !self.keeps_lone_task() && self.gives_next_to(idle, 0)),
-                _ => (self.live().saturating_sub(idle.live()) / 2).max(free / 2).min(free),
-            };
-            if count == 0 {
-                return;
+        let idle = || self.least_busy(Self::wants_more);
+        if self.free_tasks() == 1 {
+            let to = idle().map(|idle| (idle, 0)).or_else(|| Some((self.least_busy(|_| true)?, 1)));
+            if let Some((other, slack)) = to.filter(|_| !self.keeps_lone_task())
+                && self.gives_next_to(other, slack)
+            {
+                self.give(other, 1);
             }
-            self.give(idle, count);
-            given = true;
-        }
-        if given {
             return;
         }
-        if let Some(other) = others().filter(|other| other.is_open()).min_by_key(|other| other.live()) {
-            let free = self.free_tasks();
-            let count = match free {
-                0 | 1 => usize::from(self.gives_next_to(other, 1)),
-                _ => self.live().saturating_sub(other.live()) / 2,
-            };
+        let mut given = false;
+        // Who was given something does not want more.
+        for _ in self.shared.others(self.index) {
+            let (free, Some(idle)) = (self.free_tasks(), idle()) else { break };
+            if free < 2 {
+                return;
+            }
+            self.give(idle, (self.live().saturating_sub(idle.live()) / 2).max(free / 2).min(free));
+            given = true;
+        }
+        if !given && let Some(other) = self.least_busy(|_| true) {
+            let count = self.live().saturating_sub(other.live()) / 2;
             if count > 0 {
-                self.give(other, count.min(free));
+                self.give(other, count.min(self.free_tasks()));
             }
         }
+    }
+
+    /// Of the others that take up new work.
+    fn least_busy(&self, among: fn(&Self) -> bool) -> Option<&Self> {
+        let others = self.shared.others(self.index).filter(|other| among(other) && other.is_open());
+        others.min_by_key(|other| other.live())
     }
 
     /// Whether the next of tasks that come one by one goes to the other worker: several in a row do, and then several stay, an eighth
