@@ -13,6 +13,7 @@ mod refused;
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{LazyLock, Mutex};
@@ -41,13 +42,28 @@ pub fn nowhere<T>() -> Sender<T> {
 }
 
 /// A program built like this test, about to start: through an emulator, if this test runs through one too and the
-/// environment says which (`GREENLIGHT_TEST_RUNNER`).
+/// environment says which (`GREENLIGHT_TEST_RUNNER`). Ctrl-C has its default effect there, also if this test ignores it: a shell has
+/// what it starts in the background do that.
 pub fn program(executable: impl AsRef<OsStr>) -> Command {
     let runner = std::env::var("GREENLIGHT_TEST_RUNNER").unwrap_or_default();
     let mut words = runner.split_whitespace();
-    let Some(emulator) = words.next() else { return Command::new(executable) };
-    let mut command = Command::new(emulator);
-    command.args(words).arg(executable);
+    let mut command = match words.next() {
+        None => Command::new(executable),
+        Some(emulator) => {
+            let mut command = Command::new(emulator);
+            command.args(words).arg(executable);
+            command
+        }
+    };
+    let defaults = || {
+        for signal in [libc::SIGINT, libc::SIGQUIT] {
+            // SAFETY: it changes what the new process does with a signal, and no handler is named.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        Ok(())
+    };
+    // SAFETY: `signal` may be called between fork and exec, and nothing is allocated.
+    unsafe { command.pre_exec(defaults) };
     command
 }
 
