@@ -162,7 +162,10 @@ fn the_last_waker_is_woken() {
         thread::park(); // for ever, if the second is not woken
         polled = poll(receiving.as_mut(), &second);
     }
-    assert_eq!(Arc::strong_count(&second), 1);
+    // Who has woken it may be about to let go.
+    while Arc::strong_count(&second) > 1 {
+        thread::yield_now();
+    }
 }
 
 /// One message, two that wait for it: one gets it, and the other hears of the end.
