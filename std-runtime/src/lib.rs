@@ -192,6 +192,11 @@ use std::{future::Future, panic::Location, time::Duration};
 /// On a green thread it starts on the same runtime, from an OS thread on the global one, which starts with the first
 /// call. Dropping the handle leaves the green thread running. When `main` returns, the process ends without waiting.
 ///
+/// Where it starts, it stays. What a green thread starts in one go is shared out among the workers that have less to do, as soon as its own
+/// worker could begin with it, in the order of the calls: of a chain, neighbours share a worker where they can. One alone that its starter
+/// waits for stays beside it, if nobody else is there and nobody waits for the clock or a socket. [`go_near`] and, by an `unsafe` promise,
+/// [`go_roaming`] are other choices.
+///
 /// # Panics
 ///
 /// If there is no memory for another stack; `f` is dropped. `f` runs on a stack of 256 KiB: box what it captures by value if

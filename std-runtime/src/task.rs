@@ -43,7 +43,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// No name; placed where it will not have to wait.
+    /// No name; started where [`go`](fn@crate::go) would start it.
     pub fn new() -> Self {
         Self::default()
     }

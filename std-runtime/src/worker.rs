@@ -69,7 +69,7 @@ pub(crate) struct Worker {
     mode: Mode,
     /// The length of `free`, for those who only wonder. Relaxed where it is written: the fences of W3 stand behind that.
     free_len: AtomicUsize,
-    /// The length of `futures`, as `free_len`.
+    /// The length of `futures`, for the same. SeqCst: part of W3.
     futures_len: AtomicUsize,
     /// Whether it sleeps in its poller, if it sleeps: W6, in `worker/sleep.rs`.
     ///
