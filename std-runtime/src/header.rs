@@ -91,7 +91,7 @@ pub(crate) struct Task {
     /// | spawn        | Release | `is_alive`   | a survey that finds a later task alive finds its tag. The queue has a | 3     |
     /// |              |         |              | lock of its own; a stale waker reads no more                          |       |
     /// | `is_alive`   | Acquire | spawn        | the same                                                              | 3     |
-    /// | end          | Relaxed | nothing      | the pool's lock brings it to the next spawn                           |       |
+    /// | end          | Relaxed | nothing      | the pool's lock, or a worker's cache of its own, brings it to the next |       |
     ///
     /// Each weakened by one step fails a model: 1 `state_loses_no_wake_up`, 2 `state_queues_a_task_once`,
     /// 3 `task_survey_tells_of_one_task`.

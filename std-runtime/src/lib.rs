@@ -73,7 +73,7 @@
 //! have not started and futures, goes on elsewhere after about 5 ms: see [`Builder::spare_workers`](crate::Builder::spare_workers).
 //! A green thread that has started is not rescued: beside two that only compute, on two workers, a ticker of one millisecond did not
 //! tick once more until they had ended, two seconds later. As a future, or as one that [roams](go_roaming), by an `unsafe` promise, it
-//! ticked on: half of its time 0.07 ms late, 10 ms at most; a goroutine of Go 1.27, which stops a task that computes, 19 and 39. Features `log` and `tracing` have a line name who keeps a worker.
+//! ticked on: half of its time 0.07 ms late, 13 ms at most; a goroutine of Go 1.27, which stops a task that computes, 19 and 40. Features `log` and `tracing` have a line name who keeps a worker.
 //!
 //! Green threads of one worker share its thread-locals, so code that sets one at its begin and takes that back at its end must not wait
 //! in between: a guard of `tracing`'s `Span::enter` that is held across a wait becomes the parent of the neighbours' spans.

@@ -180,15 +180,13 @@ impl Shared {
     }
 
     /// There is new work at `here`, which is at work, that somebody else could do. Wakes one who is idle, unless somebody looks for work
-    /// anyway: whoever does sees it, or tells that it does not look any more before we ask (W3).
+    /// anyway, or is about to: he looks once more before he sleeps, behind a fence, and sees this (W3). By the modes, not by the
+    /// number of those who spin: that may be behind.
     pub(crate) fn offer(&self, here: &Worker) {
         fence(SeqCst);
-        if self.spinning.load(Relaxed) > 0 {
-            return;
-        }
         let mut idle = None;
         for other in self.others(here.index) {
-            if other.is_waking() {
+            if other.is_waking() || other.is_spinning() {
                 return;
             }
             if idle.is_none() && other.is_idle() && other.is_open() {

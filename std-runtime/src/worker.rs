@@ -67,7 +67,13 @@ const LOOK_AROUND: u32 = 64;
 pub(crate) struct Worker {
     inbox: Inbox,
     mode: Mode,
-    /// The length of `free`, for those who only wonder. Relaxed where it is written: the fences of W3 stand behind that.
+    /// The length of `free`, for those who do not want its lock.
+    ///
+    /// | operation | order   | pairs with | so that                                                                          |
+    /// |-----------|---------|------------|----------------------------------------------------------------------------------|
+    /// | store     | Relaxed | nothing    | under the lock; the fence of `rouse`, or `offer`, is behind it, and that of      |
+    /// | load      | Relaxed | nothing    | `fall_asleep` before the last look: W3. Without one `spawn_is_seen_behind_a_spin`|
+    /// |           |         |            | or `mode_leaves_no_work_with_a_sleeper` fails                                    |
     free_len: AtomicUsize,
     /// The length of `futures`, for the same. SeqCst: part of W3.
     futures_len: AtomicUsize,
@@ -183,7 +189,7 @@ pub(crate) fn acquire_stack(here: Option<&Worker>, class: Class) -> Result<Slot,
 ///
 /// As for [`stack::release`].
 pub(crate) unsafe fn release_stack(slot: Slot) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's promise; the class is looked at (C1), and the cache is this thread's (W1).
     unsafe {
         match current().filter(|here| slot.class() == Class::DEFAULT && !here.is_hosted()) {
             Some(here) => here.local.stacks.release(slot),
@@ -246,7 +252,7 @@ impl Worker {
 
     // ---- from any thread ------------------------------------------------------------------------------------------
 
-    /// What is there to do here, now or once it is woken. A hint, but on the worker's thread.
+    /// The tasks that are bound here, parked ones too, and those that are free. A hint, but on the worker's thread or under its locks.
     pub(crate) fn live(&self) -> usize {
         self.bound.load(Relaxed) + self.free_tasks()
     }
@@ -254,6 +260,11 @@ impl Worker {
     /// Whether it would take a new task up at once.
     pub(crate) fn is_idle(&self) -> bool {
         self.mode.is_idle()
+    }
+
+    /// It looks for work, and will look again before it sleeps.
+    pub(crate) fn is_spinning(&self) -> bool {
+        self.mode.is_spinning()
     }
 
     /// Woken, but not at work yet.

@@ -11,6 +11,7 @@ use std::{
 /// small program are small.
 const BLOCK: u64 = 64;
 
+/// Relaxed: a number, and nothing that goes with it.
 static NEXT_BLOCK: AtomicU64 = AtomicU64::new(1);
 
 /// The thread's numbers that nobody has yet.

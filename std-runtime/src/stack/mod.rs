@@ -27,7 +27,7 @@
 //! * T4  Slots are first handed out in the order of their addresses, so "handed out at least once" is one number,
 //!   `handed_out`, which only grows. A signal handler may read it.
 //! * T5  A slot below `ready` has its guard. `ready` grows under `growth` only, in batches.
-//! * T6  A free slot is in one of the three chains, or in the hands of the one thread that trims, which holds `growth`
+//! * T6  A free slot is in one of the three chains, or in a worker's cache, or in the hands of the one thread that trims, which holds `growth`
 //!   until it has put it back. So whoever finds no free slot and then takes `growth` finds that one, too.
 //!
 //! A slot is not a mapping of its own: two areas for each stack (the stack, its guard) meet the kernel's default limit

@@ -114,7 +114,7 @@ impl Worker {
     /// `desperate`, one in any case.
     pub(super) fn give_half(&self, live: usize, desperate: bool) -> Option<TaskList> {
         let fair = self.live().saturating_sub(live).div_ceil(2).max(usize::from(desperate));
-        if self.free_len.load(SeqCst) == 0 || fair == 0 {
+        if self.free_len.load(Relaxed) == 0 || fair == 0 {
             return None;
         }
         let mut free = self.free.lock();
@@ -169,10 +169,11 @@ impl Worker {
         // What they do is asked first: it changes seldom, and the rest with each switch.
         let idle = || self.least_busy(Self::wants_more);
         if self.free_tasks() == 1 {
+            if self.keeps_lone_task() {
+                return;
+            }
             let to = idle().map(|idle| (idle, 0)).or_else(|| Some((self.least_busy(|_| true)?, 1)));
-            if let Some((other, slack)) = to.filter(|_| !self.keeps_lone_task())
-                && self.gives_next_to(other, slack)
-            {
+            if let Some((other, _)) = to.filter(|(other, slack)| self.gives_next_to(other, *slack)) {
                 self.give(other, 1);
             }
             return;
@@ -260,7 +261,7 @@ impl Worker {
     /// Whether the other one has something to steal; unless `desperate`, something that it would not rather keep. Never from a worker that
     /// is just waking up: it was given that a moment ago so that both work.
     pub(super) fn is_ripe(&self, other: &Worker, desperate: bool) -> bool {
-        let free = other.free_len.load(SeqCst);
+        let free = other.free_len.load(Relaxed);
         if free == 0 || other.mode.is_waking() {
             return false;
         }

@@ -77,7 +77,11 @@ impl Mode {
         matches!(self.0.load(SeqCst), ASLEEP | TIMED)
     }
 
-    /// A hint.
+    /// Relaxed, as the next one: a hint, or behind a fence (W3).
+    pub(super) fn is_spinning(&self) -> bool {
+        self.0.load(Relaxed) == SPINNING
+    }
+
     pub(super) fn is_waking(&self) -> bool {
         self.0.load(Relaxed) == WAKING
     }

@@ -117,7 +117,7 @@ impl Worker {
 
     fn has_own_work(&self) -> bool {
         // `next` may be full too: a timer's wake-up goes there.
-        let mine = !self.inbox.is_empty() || self.free_len.load(SeqCst) > 0 || self.futures_len.load(SeqCst) > 0;
+        let mine = !self.inbox.is_empty() || self.free_len.load(Relaxed) > 0 || self.futures_len.load(SeqCst) > 0;
         let woken = self.local.next.take().inspect(|task| self.local.next.set(Some(*task))).is_some();
         mine || woken || self.local.ready.borrow().len() > 0
     }
