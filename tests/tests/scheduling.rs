@@ -185,11 +185,11 @@ fn a_pair_does_not_starve_a_third() {
     assert!((1..=32).contains(&longest), "the pair has passed {longest} times between two turns of the third");
 }
 
-/// Where things happen, by OS thread, of a runtime with two workers, which `may` happen so in one of many rounds: it depends on when the
-/// system lets the second worker run.
-fn in_some_round(may: impl Fn() -> bool + Clone + Send + 'static) -> bool {
+/// In how many of 300 rounds things happen so, by OS thread, on a runtime with two workers: it depends on when the system lets the second
+/// worker run.
+fn rounds(may: impl Fn() -> bool + Clone + Send + 'static) -> usize {
     let runtime = Runtime::builder().workers(2).build().unwrap();
-    (0..300).any(|_| runtime.run(may.clone()))
+    (0..300).filter(|_| runtime.run(may.clone())).count()
 }
 
 /// Ten tasks that are spawned in one go, and tell their threads, by their order, once they all have started.
@@ -210,32 +210,35 @@ fn threads_of_ten() -> Vec<thread::ThreadId> {
 /// Neighbours in a chain stay neighbours: half of them are on each worker, and one link goes from one to the other.
 #[test]
 fn a_chain_that_is_spawned_in_one_go_crosses_once() {
-    assert!(in_some_round(|| {
+    let often = rounds(|| {
         let threads = threads_of_ten();
         let here = threads.iter().filter(|thread| **thread == threads[0]).count();
         let crossings = threads.windows(2).filter(|pair| pair[0] != pair[1]).count();
         (4..=6).contains(&here) && crossings == 1
-    }));
+    });
+    assert!(often > 0, "{often}");
 }
 
 /// A task that its parent waits for, who is alone, starts beside it.
 #[test]
 fn a_lone_child_stays_with_a_lone_parent() {
-    assert!(in_some_round(|| {
+    let often = rounds(|| {
         let here = thread::current().id();
         go(move || thread::current().id()).join().unwrap() == here
-    }));
+    });
+    assert!(often > 0, "{often}");
 }
 
-/// Not if others would have to wait for it: a timer is due here.
+/// Not if others would have to wait for it: a timer is due here. (By thieves alone, it leaves in one round of ten.)
 #[test]
 fn a_lone_child_leaves_who_waits_for_the_clock() {
-    assert!(in_some_round(|| {
+    let often = rounds(|| {
         let here = thread::current().id();
         let (tx, rx) = bounded(1);
         go(move || tx.send(thread::current().id()).unwrap());
         rx.recv_timeout(Duration::from_secs(60)).unwrap() != here
-    }));
+    });
+    assert!(often > 75, "{often}");
 }
 
 /// Tasks that are started one by one, each at work before the next one is started, and stay: all workers get some.
