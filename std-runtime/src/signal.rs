@@ -49,6 +49,7 @@
 //! program whose tasks all run in a [`LocalRuntime`](crate::LocalRuntime), that worker is one of the global runtime, which starts then.)
 
 mod delivery;
+mod handler;
 mod kind;
 
 pub use kind::Signal;

@@ -18,7 +18,7 @@ use std::{
     process::{Output, Stdio},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::*},
+        atomic::{AtomicBool, AtomicI32, Ordering::*},
     },
     task::{self, Wake, Waker},
     thread,
@@ -247,6 +247,50 @@ fn another_library_that_listened_before_goes_on_listening() {
     });
 }
 
+/// Handlers of the program's own, of either kind: each is called with what it takes.
+#[test]
+fn a_handler_that_was_there_before_is_called_as_it_was() {
+    static HEARD: [AtomicI32; 2] = [const { AtomicI32::new(0) }; 2];
+    extern "C" fn simple(number: i32) {
+        HEARD[0].store(number, SeqCst);
+    }
+    extern "C" fn with_info(number: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+        // SAFETY: the system's, valid while the handler runs.
+        HEARD[1].store(number + unsafe { (*info).si_signo }, SeqCst);
+        // SAFETY: the thread's own.
+        unsafe { *libc::__errno_location() = libc::EPERM };
+    }
+    passes("a_handler_that_was_there_before_is_called_as_it_was", || {
+        let install = |signal: Signal, handler, flags| {
+            // SAFETY: plain data; the handlers store numbers, and nothing else.
+            unsafe {
+                let mut action = std::mem::zeroed::<libc::sigaction>();
+                (action.sa_sigaction, action.sa_flags) = (handler, flags);
+                assert_eq!(libc::sigaction(signal.as_raw(), &action, std::ptr::null_mut()), 0);
+            }
+        };
+        install(Signal::USER_1, simple as extern "C" fn(i32) as usize, 0);
+        let three: extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void) = with_info;
+        install(Signal::USER_2, three as usize, libc::SA_SIGINFO);
+        let signals = signal::notify(&[Signal::USER_1, Signal::USER_2], 2).unwrap();
+        // SAFETY: the thread's own, here and below.
+        unsafe { *libc::__errno_location() = libc::EAGAIN };
+        raise(Signal::USER_1);
+        raise(Signal::USER_2);
+        assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(libc::EAGAIN), "the handler left its own");
+        let numbers = [Signal::USER_1, Signal::USER_2].map(Signal::as_raw);
+        let heard = || HEARD.each_ref().map(|heard| heard.swap(0, SeqCst));
+        assert_eq!(heard(), [numbers[0], 2 * numbers[1]]);
+        let mut ours = [signals.recv().unwrap(), signals.recv().unwrap()];
+        ours.sort_unstable();
+        assert_eq!(ours, [Signal::USER_1, Signal::USER_2]);
+        drop(signals);
+        raise(Signal::USER_1);
+        raise(Signal::USER_2);
+        assert_eq!(heard(), [numbers[0], 2 * numbers[1]], "nobody listens: they have the signals to themselves");
+    });
+}
+
 #[test]
 fn a_context_ends_with_the_first_signal_and_the_second_ends_the_process() {
     let name = "a_context_ends_with_the_first_signal_and_the_second_ends_the_process";
@@ -342,6 +386,34 @@ fn in_a_runtime_that_its_owner_drives() {
         sender.join().unwrap();
         assert_eq!(task.join().unwrap(), (Ok(Signal::USER_1), Signal::WINDOW_CHANGE));
     });
+}
+
+/// Whoever sees that there is a handler may send the signal: so it is in order from its first moment.
+#[test]
+fn one_that_comes_at_the_first_moment_is_heard() {
+    passes("one_that_comes_at_the_first_moment_is_heard", || {
+        // Those that nobody has listened to yet: each has one first moment in a process.
+        for number in libc::SIGRTMIN()..=libc::SIGRTMAX() {
+            let sender = thread::spawn(move || {
+                while handler(number) == libc::SIG_DFL {
+                    std::hint::spin_loop();
+                }
+                raise_number(number).unwrap();
+            });
+            let signals = signal::notify(&[Signal::from_raw(number)], 1).unwrap();
+            assert_eq!(signals.recv_timeout(Duration::from_secs(10)), Ok(Signal::from_raw(number)), "signal {number}");
+            sender.join().unwrap();
+        }
+    });
+}
+
+fn handler(number: i32) -> usize {
+    // SAFETY: plain data; it asks only.
+    unsafe {
+        let mut action = std::mem::zeroed::<libc::sigaction>();
+        libc::sigaction(number, std::ptr::null(), &mut action);
+        action.sa_sigaction
+    }
 }
 
 /// The bell was registered with a worker that has ended since.

@@ -9,17 +9,16 @@
 //! * S1  The handler loads and stores numbers, and makes a system call. All else happens at the other end of the bell.
 //! * S2  A signal is pending before the bell rings for it, and whoever delivers looks at the bell before he takes what is pending.
 //!   So none is forgotten; and each is taken once, by an exchange.
-//! * S3  Our handler stays for ever, since the registry of `signal-hook` takes none back. While nobody listens, it does what would
-//!   have happened: nothing, if the signal was ignored or had a handler before (which the registry calls in any case); else the
-//!   default effect, `DEFAULT`.
+//! * S3  Our handler stays for ever (`handler.rs`). While nobody listens, it does what would have happened: nothing, if the signal was
+//!   ignored or had a handler before, which is called in any case; else the default effect.
 //! * S4  The waker lies in the bell if and only if there is a listener: both change under the lock. No code of the program's
 //!   runs under it.
 
-use super::Signal;
+use super::{Signal, handler};
 use crate::{header::discard, net::doorbell::Doorbell};
-use signal_hook::low_level::{emulate_default_handler, register};
+use signal_hook::low_level::emulate_default_handler;
 use std::{
-    io, mem, ptr,
+    io,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::*},
@@ -34,12 +33,10 @@ use std::{
 /// | `HEARD` store   | Release | handler    | a handler that sees a listener sees the bell                                |
 /// | `HEARD` load    | Acquire | store      | the same                                                                    |
 /// | `PENDING`       | Relaxed | nothing    | the bit is all there is; a system call on either side of the bell orders it |
-/// | `DEFAULT`       | Relaxed | nothing    | so does the one that installs the handler                                   |
 ///
 /// Argued: the bell lies in a lock of `std`'s, and is a descriptor; the model checker sees neither, nor what a handler interrupts.
 static HEARD: AtomicU64 = AtomicU64::new(0);
 static PENDING: AtomicU64 = AtomicU64::new(0);
-static DEFAULT: AtomicU64 = AtomicU64::new(0);
 
 /// Rung by handlers. Made with the first listener.
 static BELL: OnceLock<Doorbell> = OnceLock::new();
@@ -126,7 +123,7 @@ impl Drop for Listening {
 impl State {
     fn install(&mut self, signals: u64) -> io::Result<()> {
         for signal in Signal::of(signals & !self.installed) {
-            install(signal)?;
+            handler::install(signal)?;
             self.installed |= signal.bit();
         }
         Ok(())
@@ -145,31 +142,14 @@ fn bell() -> io::Result<&'static Doorbell> {
     Ok(BELL.get().expect("just made"))
 }
 
-/// S3.
-fn install(signal: Signal) -> io::Result<()> {
-    let number = signal.as_raw();
-    // SAFETY: plain data; asks only.
-    let before = unsafe {
-        let mut before = mem::zeroed::<libc::sigaction>();
-        libc::sigaction(number, ptr::null(), &mut before);
-        before.sa_sigaction
-    };
-    if before == libc::SIG_DFL {
-        DEFAULT.fetch_or(signal.bit(), Relaxed);
-    }
-    // SAFETY: S1: what it calls may be called in a handler, and does not panic.
-    unsafe { register(number, move || on_signal(signal)) }?;
-    Ok(())
-}
-
 /// In the handler (S1).
-fn on_signal(signal: Signal) {
+pub(super) fn on_signal(signal: Signal) {
     if HEARD.load(Acquire) & signal.bit() != 0 {
         PENDING.fetch_or(signal.bit(), Relaxed);
         if let Some(bell) = BELL.get() {
             bell.ring();
         }
-    } else if DEFAULT.load(Relaxed) & signal.bit() != 0 {
+    } else if handler::had_default(signal) {
         // Fails for a signal of which it does not know the default effect: then there is none.
         let _ = emulate_default_handler(signal.as_raw());
     }
