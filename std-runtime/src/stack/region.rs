@@ -12,7 +12,8 @@
 //!   time on that it does not. A region may hold guards of both kinds. A mark that was taken is not yet a guard: an
 //!   emulator may call every advice a success. So the first one is put to the test.
 //!
-//! Slots become ready in batches that adjoin, so that the kernel keeps all of them in one area, whatever their number.
+//! Slots become ready in batches that adjoin, so that the kernel keeps all of them in one area, whatever their number; and a batch
+//! gets its marks by one system call, where the kernel knows that (Linux 6.15): 600 ns a slot instead of 900.
 //! Huge pages are declined: a stack touches a page or two, and 2 MiB at once would be the memory of eight stacks.
 
 use super::{Class, Slot, StackError};
@@ -27,6 +28,12 @@ const GUARD_SIZE: usize = if cfg!(target_arch = "riscv64") { 64 * 1024 } else { 
 
 /// `MADV_GUARD_INSTALL`, Linux 6.13: accesses fault from now on, in the same area as before.
 const MADV_GUARD_INSTALL: i32 = 102;
+
+/// "This process", where a descriptor of one is asked for: `PIDFD_SELF`.
+const THIS_PROCESS: i32 = -10000;
+
+/// Guards marked by one system call.
+const MARKED_AT_ONCE: usize = 32;
 
 /// A region smaller than this is not worth having.
 const FEWEST_SLOTS: u32 = 16;
@@ -94,6 +101,8 @@ pub(super) struct Region {
     slots: u32,
     /// Guards are `Protected` from here on. Written by the thread that opens slots; anyone may read it.
     protect: AtomicBool,
+    /// The kernel does not mark many at once. As above.
+    one_by_one: AtomicBool,
 }
 
 // SAFETY: by R1 the memory is there for ever; links are atomic, and slots are handed out as addresses.
@@ -127,7 +136,8 @@ impl Region {
         // Declines huge pages. A kernel without them says EINVAL, and that is just as well.
         // SAFETY: memory of ours that nobody uses yet.
         unsafe { libc::madvise(base.as_ptr().cast(), slots as usize * class.size(), libc::MADV_NOHUGEPAGE) };
-        Ok(Self { class, base, links, slots, protect: AtomicBool::new(guards == Guards::Protected) })
+        let protect = AtomicBool::new(guards == Guards::Protected);
+        Ok(Self { class, base, links, slots, protect, one_by_one: AtomicBool::new(false) })
     }
 
     /// Maps `slots` slots and one to spare for aligning, and their links.
@@ -183,15 +193,55 @@ impl Region {
         if unsafe { libc::mprotect(start, size, libc::PROT_READ | libc::PROT_WRITE) } != 0 {
             return Err(StackError::Commit(errno()));
         }
-        for done in 0..count {
+        let mut done = 0;
+        while done < count {
+            let marked = self.mark(first + done, count - done);
+            if marked > 0 {
+                done += marked;
+                continue;
+            }
             match self.guard(self.slot(first + done)) {
-                Ok(()) => {}
+                Ok(()) => done += 1,
                 Err(error) if done == 0 => return Err(error),
                 // The rest is writable without a guard, and not ready: the next call starts there.
                 Err(_) => return Ok(done),
             }
         }
         Ok(count)
+    }
+
+    /// Marks the guards of slots `first ..`, of `count` at most and as many as one system call can, and says how many. None where it
+    /// takes one call each; and not the first of all, which is to be put to the test (R2).
+    fn mark(&self, first: u32, count: u32) -> u32 {
+        if first == 0 || self.protect.load(Relaxed) || self.one_by_one.load(Relaxed) {
+            return 0;
+        }
+        let size = guard_size();
+        let guards: [_; MARKED_AT_ONCE] = std::array::from_fn(|i| {
+            // Of those past the last one nothing is told to the kernel.
+            let slot = self.slot((first + i as u32).min(self.slots - 1));
+            libc::iovec { iov_base: slot.base().cast(), iov_len: size }
+        });
+        let count = guards.len().min(count as usize);
+        // SAFETY: memory of ours that nobody uses yet, and `count` valid ranges of it.
+        let bytes = unsafe {
+            libc::syscall(
+                libc::SYS_process_madvise,
+                THIS_PROCESS as libc::c_long,
+                guards.as_ptr(),
+                count,
+                MADV_GUARD_INSTALL as libc::c_long,
+                0 as libc::c_long,
+            )
+        };
+        match usize::try_from(bytes) {
+            // It stops where it meets what it cannot do, which asking for that one alone will name.
+            Ok(bytes) => (bytes / size) as u32,
+            Err(_) => {
+                self.one_by_one.store(true, Relaxed);
+                0
+            }
+        }
     }
 
     /// Gives the memory of a slot back to the system, but for the guard and the topmost `kept` bytes: it is zero again.

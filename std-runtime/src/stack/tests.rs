@@ -287,6 +287,24 @@ fn marks_that_do_not_hold_are_not_relied_on() {
     assert_eq!(guards, if held { Guards::Marked } else { Guards::Protected });
 }
 
+/// T5, R2: also of those that one system call marked, first byte and last, and no byte more.
+#[test]
+#[cfg(not(greenlight_asan))] // the sanitizer looks at the arguments of system calls itself
+fn each_slot_of_each_batch_has_its_guard() {
+    let slots = 3 * BATCH + 7;
+    let pool = leak(slots, Guards::Marked);
+    let mut pipe = [0; 2];
+    // SAFETY: two descriptors into a local.
+    assert_eq!(unsafe { libc::pipe(pipe.as_mut_ptr()) }, 0);
+    // SAFETY: has the kernel read a byte, if it can.
+    let is_readable = |address: *mut u8| unsafe { libc::write(pipe[1], address.cast(), 1) == 1 };
+    for n in 0..slots {
+        let slot = pool.acquire().unwrap();
+        assert!(!is_readable(slot.base()) && !is_readable(slot.guard_end().wrapping_sub(1)), "slot {n} has none");
+        assert!(is_readable(slot.guard_end()), "the guard of slot {n} is too large");
+    }
+}
+
 /// The process's own pool, through the functions of the module.
 #[test]
 fn the_pool_of_the_process_works() {
