@@ -235,12 +235,16 @@ impl Shared {
     /// A worker that was busy when it was passed over may have fallen asleep before the task was there to see. One look behind
     /// the push: either we see it asleep, or its last look sees the task.
     fn rouse_beside(&self, home: &Worker) {
-        if !self.is_alone()
-            && !home.is_idle()
-            && let Some(idle) = self.everybody().find(|other| other.is_idle() && other.is_open())
-        {
-            idle.rouse();
+        self.rouse_another(home);
+    }
+
+    /// Wakes a worker that has nothing to do, for what is with `home`. True if there was one.
+    pub(crate) fn rouse_another(&self, home: &Worker) -> bool {
+        if self.is_alone() || home.is_idle() {
+            return false;
         }
+        let idle = self.everybody().find(|other| other.is_idle() && other.is_open());
+        idle.inspect(|idle| idle.rouse()).is_some()
     }
 
     /// The worker of the calling thread, if it is one of these.

@@ -121,6 +121,8 @@ struct Local {
     next_in_a_row: Cell<u32>,
     /// When the sockets were served last.
     served: Cell<Tick>,
+    /// The pick in which events are delivered: see `deliver`.
+    delivers: Cell<Option<u32>>,
     /// The calls that did not wait, since the pick that is noted: see `spend`.
     calls: Cell<(u32, u32)>,
     ready: RefCell<TaskList>,
@@ -225,6 +227,7 @@ impl Worker {
                 next: Cell::new(None),
                 next_in_a_row: Cell::new(0),
                 served: Cell::new(0),
+                delivers: Cell::new(None),
                 calls: Cell::new((0, 0)),
                 ready: RefCell::new(TaskList::new()),
                 unspread: Cell::new(false),

@@ -20,7 +20,10 @@
 //! descriptor be needed to add sockets meanwhile; and it knows no time limit below a millisecond.
 
 use super::source::{self, Happened};
-use crate::{header::discard, worker::Worker};
+use crate::{
+    header::discard,
+    worker::{self, Worker},
+};
 use rustix::{
     event::{
         EventfdFlags, PollFd, PollFlags, Timespec,
@@ -223,7 +226,17 @@ impl Poller {
 
 /// E2. True if there was one, but for the bell's.
 fn deliver(events: &[epoll::Event]) -> bool {
-    let mut delivered = false;
+    if !events.iter().any(|event| event.data.u64() != BELL) {
+        return false;
+    }
+    match worker::current() {
+        Some(worker) => worker.deliver(|| wake_all(events)),
+        None => wake_all(events),
+    }
+    true
+}
+
+fn wake_all(events: &[epoll::Event]) {
     for event in events.iter().filter(|event| event.data.u64() != BELL) {
         let flags = event.flags;
         let ends = flags.intersects(Flags::HUP | Flags::ERR);
@@ -234,9 +247,7 @@ fn deliver(events: &[epoll::Event]) -> bool {
         };
         // A waker that panics is nobody's fault here; the hook has reported it.
         discard(|| source::happen(event.data.u64(), event_says));
-        delivered = true;
     }
-    delivered
 }
 
 impl Open {

@@ -41,10 +41,11 @@ impl Worker {
         self.futures_len.store(len, SeqCst);
         drop(futures);
         self.rouse();
-        let is_next = len == 1
-            && here.is_some_and(|here| std::ptr::eq(here, self))
-            && self.watched.task().is_some_and(|task| task.get().is_carrier.get());
-        Ok(!is_next)
+        let is_mine = here.is_some_and(|here| std::ptr::eq(here, self));
+        let is_next = is_mine && len == 1 && self.watched.task().is_some_and(|task| task.get().is_carrier.get());
+        // Of those that events have woken, `deliver` thinks when they are all here.
+        let comes_with_others = is_mine && self.delivers();
+        Ok(!is_next && !comes_with_others)
     }
 
     /// A carrier for the futures that are queued, here or elsewhere, unless one is at work already.

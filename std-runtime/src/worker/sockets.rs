@@ -2,6 +2,7 @@
 //! that would otherwise never wait.
 
 use super::{Worker, current, current_task};
+use crate::sync::atomic::Ordering::*;
 use greenlight_core::park::{Tick, thread::now};
 
 /// How long a worker that has tasks to run leaves its sockets alone, in nanoseconds: a system call each time, which takes
@@ -21,6 +22,35 @@ impl Worker {
                 self.poller.serve();
             }
         }
+    }
+
+    /// Has `events` wake whom they are for. Of the futures among them, this worker polls one next; for the others help is called, when
+    /// all are there. If it came for each at once, it would take that one, and sleep again before the next: as many wake-ups of a
+    /// thread as there are events.
+    pub(crate) fn deliver(&self, events: impl FnOnce()) {
+        let outer = self.local.delivers.replace(Some(self.watched.picks()));
+        events();
+        // A waker of the program's may have waited: then a roaming task is elsewhere now, and nothing of this worker's is ours.
+        if !current().is_some_and(|here| std::ptr::eq(here, self)) {
+            return;
+        }
+        self.local.delivers.set(outer);
+        if self.delivers() {
+            return; // by a waker that delivers events
+        }
+        let futures = self.futures_len.load(Relaxed);
+        let before_them = self.local.next.get().is_some() || self.local.ready.borrow().len() > 0;
+        for _ in usize::from(!before_them)..futures {
+            if !self.shared.rouse_another(self) {
+                break;
+            }
+        }
+    }
+
+    /// Whether whoever runs here delivers events: `deliver` calls help for the futures that they wake. Not if others have run since it
+    /// began.
+    pub(super) fn delivers(&self) -> bool {
+        self.local.delivers.get() == Some(self.watched.picks())
     }
 
     /// Counts a call that may go without a wait. True if there were too many in a row: the task lets the others go first.
