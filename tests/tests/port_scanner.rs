@@ -1,6 +1,6 @@
 //! The port scanner example beside listeners of our own.
 
-use greenlight_tests::programs::{assert_usage, catches_sigint, command, finish, run, signal, wait_until};
+use greenlight_tests::programs::{assert_usage, command, finish, run, signal, wait_until};
 use std::net::{TcpListener, TcpStream};
 use std::process::Output;
 
@@ -44,7 +44,7 @@ fn it_finds_who_listens_and_nobody_else() {
 /// A listener whose queue is full does not answer.
 #[test]
 fn who_does_not_answer_is_silent() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let (first, listener) = two_listeners();
     let address = listener.local_addr().expect("bound");
     let limit = std::time::Duration::from_millis(300);
     let queued: Vec<_> = (0..10_000).map_while(|_| TcpStream::connect_timeout(&address, limit).ok()).collect();
@@ -52,11 +52,12 @@ fn who_does_not_answer_is_silent() {
     assert_eq!((out.as_str(), output.status.code()), ("", Some(0)));
     assert_eq!(err, "1 of 1 ports of 127.0.0.1: 0 open, 0 closed, 1 silent, 0 failed\n");
 
-    // Ctrl-C: those at work end by their time limit, no others begin.
-    let list = format!("{0}-{0},65000-65535", address.port());
+    // Ctrl-C, once the first port has been tried: those at work end by their time limit, no others begin.
+    let list = format!("{},{},65000-65535", first.local_addr().expect("bound").port(), address.port());
     let args = ["--ports", &list, "--timeout=2000", "--at-once=1"];
     let mut child = command("port_scanner", &std::env::temp_dir(), args).spawn().expect("it starts");
-    wait_until(&mut child, catches_sigint);
+    first.set_nonblocking(true).expect("a socket");
+    wait_until(&mut child, |_| first.accept().is_ok());
     signal("INT", child.id());
     let output = finish(child);
     let err = String::from_utf8_lossy(&output.stderr);
@@ -64,6 +65,13 @@ fn who_does_not_answer_is_silent() {
     assert!(done < 536, "{err}");
     assert_eq!(output.status.code(), Some(130), "{err}");
     drop(queued);
+}
+
+/// The one with the lower port, which is tried first, and the other.
+fn two_listeners() -> (TcpListener, TcpListener) {
+    let mut both = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    both.sort_by_key(|listener| listener.local_addr().expect("bound").port());
+    both.into()
 }
 
 #[test]

@@ -392,8 +392,8 @@ fn in_a_runtime_that_its_owner_drives() {
 #[test]
 fn one_that_comes_at_the_first_moment_is_heard() {
     passes("one_that_comes_at_the_first_moment_is_heard", || {
-        // Those that nobody has listened to yet: each has one first moment in a process.
-        for number in libc::SIGRTMIN()..=libc::SIGRTMAX() {
+        // Those that nobody has listened to yet: each has one first moment in a process. Emulators keep the last ones to themselves.
+        for number in libc::SIGRTMIN()..libc::SIGRTMAX() - 3 {
             let sender = thread::spawn(move || {
                 while handler(number) == libc::SIG_DFL {
                     std::hint::spin_loop();
