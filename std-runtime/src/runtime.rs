@@ -1,24 +1,26 @@
-//! A set of workers: how it is made, where a new task goes, how it ends.
-//!
-//! Placement of what comes from outside: to an idle worker, of several to the one with the fewest live tasks; else to the worker with
-//! the fewest. What a worker's own tasks spawn stays there for now, and is shared out: `worker/free.rs`.
+//! A set of workers, from its start (`runtime/builder.rs`) to its end. Where tasks go: `runtime/placement.rs`.
+
+mod builder;
+#[cfg(all(test, loom))]
+pub(crate) mod models;
+mod placement;
+
+pub use builder::Builder;
 
 use crate::{
-    header::{Outcome, Spawn, Task, TaskRef},
-    hooks,
+    header::{Outcome, Spawn, TaskRef},
     join::JoinHandle,
     shutdown::{self, ShutdownReport},
     stack::{self, StackError},
-    stackless::{self, LiveFutures, Share},
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering::*, fence},
+    stackless::{self, LiveFutures},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::*},
     worker::{self, Worker},
 };
 use std::{
     fmt,
     future::Future,
-    io::{self, Write as _},
-    panic,
-    sync::{Mutex, Once, OnceLock, PoisonError},
+    io,
+    sync::{Mutex, OnceLock, PoisonError},
     thread,
     time::Duration,
 };
@@ -167,84 +169,9 @@ impl Shared {
         self.spinning.fetch_sub(1, Relaxed);
     }
 
-    /// Puts a task that was spawned on the worker `here`, if it was on one.
-    fn place_spawned(&'static self, here: Option<&'static Worker>, task: TaskRef) {
-        // One that is to give way, or to take up nothing new, has others for it.
-        let Some(here) = here.filter(|here| here.is_open()) else { return self.place(task) };
-        match here.place_own(task) {
-            Ok(()) if self.is_alone() => {}
-            Ok(()) => self.offer(here),
-            // It takes none only at its very end, from what its last carriers drop.
-            Err(task) => self.place_elsewhere(None, task),
-        }
-    }
-
-    /// There is new work at `here`, which is at work, that somebody else could do. Wakes one who is idle, unless somebody looks for work
-    /// anyway, or is about to: he looks once more before he sleeps, behind a fence, and sees this (W3). By the modes, not by the
-    /// number of those who spin: that may be behind.
-    pub(crate) fn offer(&self, here: &Worker) {
-        fence(SeqCst);
-        let mut idle = None;
-        for other in self.others(here.index) {
-            if other.is_waking() || other.is_spinning() {
-                return;
-            }
-            if idle.is_none() && other.is_idle() && other.is_open() {
-                idle = Some(other);
-            }
-        }
-        if let Some(idle) = idle {
-            idle.rouse();
-        }
-    }
-
-    /// Puts a task that has not started, or that roams, where it will not wait: see the top of the file.
-    fn place(&'static self, task: TaskRef) {
-        let (mut idle, mut emptiest) = (None, None);
-        for worker in self.everybody().filter(|worker| worker.is_open()) {
-            let best = if worker.is_idle() { &mut idle } else { &mut emptiest };
-            if best.is_none_or(|best: &Worker| worker.live() < best.live()) {
-                *best = Some(worker);
-            }
-        }
-        let home = idle.or(emptiest).unwrap_or(&self.workers()[0]); // all are stuck: the monitor looks after it
-        match home.place(task) {
-            Ok(()) => self.rouse_beside(home),
-            Err(task) => self.place_elsewhere(None, task),
-        }
-    }
-
-    /// The one that was chosen has ended. The spawner's own hardly ever has, since it runs the spawner.
-    #[cold]
-    fn place_elsewhere(&'static self, here: Option<&'static Worker>, mut task: TaskRef) {
-        for worker in here.into_iter().chain(self.workers()) {
-            match worker.place(task) {
-                Ok(()) => return self.rouse_beside(worker),
-                Err(back) => task = back,
-            }
-        }
-        // All have ended: a thread-local's destructor spawns while its worker's thread ends. The global runtime never does.
-        global().shared.place(task);
-    }
-
     /// Whether there is one worker, so that there is nothing to choose.
     pub(crate) fn is_alone(&self) -> bool {
         self.workers().len() == 1 && self.spares_made.load(SeqCst) == 0
-    }
-
-    /// A worker that was busy when it was passed over may have fallen asleep before the task was there to see. One look behind
-    /// the push: either we see it asleep, or its last look sees the task.
-    fn rouse_beside(&self, home: &Worker) {
-        self.rouse_another(home);
-    }
-
-    /// Wakes a worker that has nothing to do, for what is with `home`. True if there was one.
-    pub(crate) fn rouse_another(&self, home: &Worker) -> bool {
-        if self.is_alone() || home.is_idle() {
-            return false;
-        }
-        let idle = self.everybody().find(|other| other.is_idle() && other.is_open());
-        idle.inspect(|idle| idle.rouse()).is_some()
     }
 
     /// The worker of the calling thread, if it is one of these.
@@ -252,57 +179,9 @@ impl Shared {
         worker::current().filter(|here| std::ptr::eq(here.shared, self))
     }
 
-    /// Puts a roaming task that was woken: with the worker that has woken it, where what it was woken for is at hand. One more in the
-    /// line there is reason to wake somebody who has nothing to do.
-    pub(crate) fn place_woken(&'static self, task: TaskRef) {
-        let here = self.here().filter(|here| here.is_open());
-        match here.map_or(Err(task), |here| here.place(task)) {
-            Err(task) => self.place(task),
-            Ok(()) if here.is_some_and(|here| here.free_tasks() > 1) => {
-                self.everybody().find(|other| other.is_open() && other.is_idle()).inspect(|other| other.rouse());
-            }
-            Ok(()) => {}
-        }
-    }
-
     /// The futures that have not ended.
     pub(crate) fn live_futures(&self) -> &LiveFutures {
         &self.live_futures
-    }
-
-    /// Puts a future that wants to be polled where it will be: with the worker that has woken it, unless that one has others
-    /// to poll and there is an idle one.
-    pub(crate) fn place_future(&'static self, future: Share) {
-        let here = self.here();
-        let home = here.filter(|here| here.is_open()).unwrap_or_else(|| self.home_of_a_future());
-        match home.place_future(future, here) {
-            Ok(true) => self.rouse_beside(home), // as in `place`
-            Ok(false) => {}
-            Err(future) => self.place_future_elsewhere(future),
-        }
-    }
-
-    /// For one that is woken from outside.
-    fn home_of_a_future(&self) -> &Worker {
-        let open = || self.everybody().filter(|worker| worker.is_open());
-        open().find(|worker| worker.is_idle()).unwrap_or_else(|| {
-            let (workers, next) = (self.workers(), self.next.fetch_add(1, Relaxed));
-            let turns = (0..workers.len()).map(|i| &workers[(next + i) % workers.len()]);
-            turns.chain(open()).find(|worker| worker.is_open()).unwrap_or(&workers[next % workers.len()])
-        })
-    }
-
-    /// The one that was chosen has ended.
-    #[cold]
-    fn place_future_elsewhere(&'static self, mut future: Share) {
-        for worker in self.workers() {
-            match worker.place_future(future, None) {
-                Ok(_) => return self.rouse_beside(worker),
-                Err(back) => future = back,
-            }
-        }
-        // All have ended; the global runtime never does.
-        global().shared.place_future(future);
     }
 
     /// For a runtime whose workers have no threads that would end.
@@ -496,167 +375,13 @@ impl fmt::Debug for Runtime {
     }
 }
 
-/// Settings for a new [`Runtime`].
-#[derive(Clone, Debug)]
-pub struct Builder {
-    workers: Option<usize>,
-    spare_workers: usize,
-    roams: bool,
-    name: Option<String>,
-}
-
-impl Builder {
-    /// The number of worker threads. By default one for each CPU that the process may use, as its affinity mask and its
-    /// cgroup's limit say.
-    pub fn workers(mut self, workers: usize) -> Self {
-        self.workers = Some(workers);
-        self
-    }
-
-    /// How many threads more than [`workers`](Self::workers) there may be, while some of those are stuck in a call that blocks
-    /// their OS thread. 64 by default.
-    ///
-    /// A worker that has not switched for 5 ms loses the green threads that have not started yet, and the futures, to the
-    /// others; if it is not computing, or all workers are stuck, a spare one is started for them. What a spare worker starts stays on
-    /// it. When the stuck one goes on, the spare one takes up nothing new, and its thread ends about a second after its last
-    /// green thread.
-    ///
-    /// A green thread that *has* started is not rescued: it waits until its worker switches. (See
-    /// [the crate's page](crate#what-a-green-thread-may-do).) With 0 there are no spare workers: all workers stuck, nothing goes on.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::{sync::mpsc, thread};
-    ///
-    /// let runtime = greenlight::Runtime::builder().workers(1).spare_workers(1).build()?;
-    /// let (tx, rx) = mpsc::channel();
-    /// let stuck = runtime.go(move || rx.recv().unwrap()); // std's channel: it blocks the worker
-    /// runtime.go(move || tx.send(1).unwrap());
-    /// assert_eq!(stuck.join().unwrap(), 1);
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn spare_workers(mut self, spare_workers: usize) -> Self {
-        self.spare_workers = spare_workers;
-        self
-    }
-
-    /// All green threads of this runtime roam: each goes on with any worker whenever it is woken, as goroutines do. See
-    /// [`task::Builder::roaming`](crate::task::Builder::roaming), which says what that brings, and what it forbids.
-    ///
-    /// # Safety
-    ///
-    /// As there, for each closure that this runtime ever runs as a green thread, and whatever it calls.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// // SAFETY: what is started here computes and sends, and uses no thread-local.
-    /// let runtime = unsafe { greenlight::Runtime::builder().roaming() }.build()?;
-    /// assert_eq!(runtime.run(|| 6 * 7), 42);
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub unsafe fn roaming(mut self) -> Self {
-        self.roams = true;
-        self
-    }
-
-    /// The name of the worker threads, as debuggers and panics show it: `name-0`, `name-1` and so on. By default
-    /// `greenlight`; Linux shows the first 15 bytes.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let runtime = greenlight::Runtime::builder().workers(1).name("disk").build()?;
-    /// let name = runtime.run(|| std::thread::current().name().map(String::from));
-    /// assert_eq!(name.as_deref(), Some("disk-0"));
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = Some(name.into());
-        self
-    }
-
-    fn thread_name(&self) -> &str {
-        self.name.as_deref().unwrap_or("greenlight")
-    }
-
-    /// Starts the workers.
-    ///
-    /// # Errors
-    ///
-    /// If `workers` is 0, the name has a zero byte in it, a thread cannot be started, or another runtime has taken the park hooks of the process.
-    pub fn build(self) -> io::Result<Runtime> {
-        let cpus = thread::available_parallelism().map_or(1, usize::from);
-        let count = self.workers.unwrap_or(cpus);
-        if count == 0 {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a runtime needs at least one worker"));
-        }
-        if self.thread_name().contains('\0') {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the name of a runtime has a zero byte in it"));
-        }
-        install()?;
-        let shared = Shared::new(count, cpus, &self);
-        let runtime = Runtime { shared };
-        let workers = shared.workers();
-        for (started, worker) in workers.iter().enumerate() {
-            if let Err(error) = shared.start_thread(worker) {
-                // Those that started end with `runtime`, which is dropped here; the others never began.
-                workers[started..].iter().for_each(|worker| worker.ended.store(true, SeqCst));
-                return Err(error);
-            }
-        }
-        RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner).push(shared);
-        Ok(runtime)
-    }
-}
-
 /// A runtime of one worker that has no thread.
 pub(crate) fn hosted(hook: Box<dyn Fn() + Send + Sync>) -> io::Result<&'static Shared> {
-    install()?;
+    builder::install()?;
     let shared = Shared::new(1, 1, &Runtime::builder().spare_workers(0));
     shared.workers()[0].host(hook);
     RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner).push(shared);
     Ok(shared)
-}
-
-/// What a process needs for its first runtime.
-fn install() -> io::Result<()> {
-    hooks::install().map_err(io::Error::other)?;
-    name_panics();
-    stack::overflow::install(describe);
-    Ok(())
-}
-
-/// Has each panic of a green thread say which one, before whatever else is said about it.
-fn name_panics() {
-    static ONCE: Once = Once::new();
-    // While it panics, a thread may not exchange the hook; the next runtime will.
-    if !thread::panicking() {
-        ONCE.call_once(|| {
-            let previous = panic::take_hook();
-            panic::set_hook(Box::new(move |info| {
-                if let Some(task) = worker::current_task() {
-                    let _ = writeln!(io::stderr(), "{}:", task.get());
-                }
-                previous(info);
-            }));
-        });
-    }
-}
-
-/// For the report of a stack overflow: who it was. Runs in a signal handler, so it must not allocate.
-fn describe(slot: stack::Slot, out: &mut dyn FnMut(&[u8])) {
-    struct Lines<'a>(&'a mut dyn FnMut(&[u8]));
-    impl fmt::Write for Lines<'_> {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            (self.0)(text.as_bytes());
-            Ok(())
-        }
-    }
-    let task = TaskRef::of(slot);
-    let task: &Task = task.get();
-    let _ = fmt::Write::write_fmt(&mut Lines(out), format_args!("{task}"));
 }
 
 /// The runtime of [`go`](fn@crate::go) and [`run`](crate::run).
@@ -679,9 +404,6 @@ pub(crate) fn here() -> &'static Shared {
         None => global().shared,
     }
 }
-
-#[cfg(all(test, loom))]
-pub(crate) mod models;
 
 #[cfg(all(test, not(loom)))]
 mod tests {
