@@ -17,8 +17,9 @@ impl Shared {
         // One that is to give way, or to take up nothing new, has others for it.
         let Some(here) = here.filter(|here| here.is_open()) else { return self.place(task) };
         match here.place_own(task) {
-            Ok(()) if self.is_alone() => {}
-            Ok(()) => self.offer(here),
+            // Rule 1.
+            Ok(len) if len.is_power_of_two() && !self.is_alone() => self.offer(here),
+            Ok(_) => {}
             // It takes none only at its very end, from what its last carriers drop.
             Err(task) => self.place_elsewhere(None, task),
         }

@@ -32,7 +32,7 @@
 //!
 //! A slot is not a mapping of its own: two areas for each stack (the stack, its guard) meet the kernel's default limit
 //! of 65530 areas at 32 thousand tasks, and cost a process-wide lock each time one comes or goes. Here a stack that was
-//! used before costs no system call at all, and a new one costs one, where the kernel can mark guards within an area.
+//! used before costs no system call at all, and a new one costs one at most, where the kernel can mark guards within an area.
 //! Free slots are last in, first out, so that the warmest stack comes back first. Their links lie outside the slots:
 //! inside, they would make the first page of a stack the pool's business too (T1).
 //!

@@ -11,7 +11,8 @@
 //! spawned, unless somebody else has less to do; what goes to others goes by halves, in the order of the spawns, so that neighbours in
 //! a chain of tasks stay neighbours, and a line between two processors is crossed once for many.
 //!
-//! 1. A spawn wakes an idle worker, unless one is on its way, or looks for work, already.
+//! 1. A spawn wakes an idle worker, unless one is on its way, or looks for work, already. If others wait here before it, not each spawn
+//!    looks, but the first, the second, the fourth and so on: nobody who has looked since sleeps beside them.
 //! 2. Before a worker starts the first of its new tasks, it gives half of them to each idle worker in turn. If there is none, it gives the
 //!    one that has the least to do so many that the two are even, if it has clearly more.
 //! 3. A lone new task goes to an idle worker, too, unless its parent is the only task here and waits for no clock and no socket: then
@@ -126,17 +127,18 @@ impl Worker {
 
     // ---- on this worker's thread ----------------------------------------------------------------------------------
 
-    /// Puts a task here that one of this worker's has spawned. Gives it back if this worker has ended.
-    pub(crate) fn place_own(&self, task: TaskRef) -> Result<(), TaskRef> {
+    /// Puts a task here that one of this worker's has spawned, and says how many are here now. Gives it back if this worker has ended.
+    pub(crate) fn place_own(&self, task: TaskRef) -> Result<usize, TaskRef> {
         let mut free = self.free.lock();
         if free.closed {
             return Err(task);
         }
         free.push_new(task);
-        self.free_len.store(free.len(), Relaxed);
+        let len = free.len();
+        self.free_len.store(len, Relaxed);
         drop(free);
         self.local.unspread.set(true);
-        Ok(())
+        Ok(len)
     }
 
     /// Puts a roaming task back that has just run here.
