@@ -344,6 +344,7 @@ impl Worker {
         }
         self.poller.close(self);
         self.local.stacks.give_back();
+        self.local.timers.give_back();
         self.local.closing.set(false);
         // W1: the destructors of thread-locals still run here, while a spare worker may begin another life on another thread.
         CURRENT.with(|current| current.set(None));

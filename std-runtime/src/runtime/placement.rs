@@ -13,7 +13,7 @@ use crate::{
 
 impl Shared {
     /// Puts a task that was spawned on the worker `here`, if it was on one.
-    pub(super) fn place_spawned(&'static self, here: Option<&'static Worker>, task: TaskRef) {
+    pub(crate) fn place_spawned(&'static self, here: Option<&'static Worker>, task: TaskRef) {
         // One that is to give way, or to take up nothing new, has others for it.
         let Some(here) = here.filter(|here| here.is_open()) else { return self.place(task) };
         match here.place_own(task) {

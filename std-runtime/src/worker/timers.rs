@@ -27,6 +27,13 @@ impl Timers {
         Self { alarms: RefCell::new(Alarms::new()), first: Cell::new(Tick::MAX), pace: Cell::new(Pace::USUAL) }
     }
 
+    /// The worker has ended, and lives for ever: so it keeps no room.
+    pub(super) fn give_back(&self) {
+        if !self.any() {
+            *self.alarms.borrow_mut() = Alarms::new();
+        }
+    }
+
     pub(super) fn any(&self) -> bool {
         self.first.get() != Tick::MAX
     }

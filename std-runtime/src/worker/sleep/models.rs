@@ -114,6 +114,34 @@ fn spawn_is_seen_behind_a_spin() {
     });
 }
 
+/// A worker spawns a third task, and looks for nobody if two wait there still; another one takes those, one by one, and falls asleep. It does
+/// not sleep over the third. Fails if the first spawn, or the second, looks for nobody, or if the last look does not see what others have.
+#[test]
+fn spawn_beside_others_is_seen() {
+    loom::model(|| {
+        let shared = models::shared(2);
+        let [here, other] = shared.workers() else { unreachable!() };
+        let tasks = [task(), task(), task()];
+        let [first, second, third] = tasks;
+        assert!(here.place_own(first).is_ok() && here.place_own(second).is_ok());
+        let thief = thread::spawn(move || {
+            while let Some(mut stolen) = here.give_half(0, true) {
+                while stolen.pop().is_some() {}
+            }
+            other.mode.fall_asleep(false, || other.last_look())
+        });
+        shared.place_spawned(Some(here), third);
+        thief.join().unwrap();
+        assert!(!other.mode.is_asleep() || here.free_tasks() == 0);
+        // SAFETY: the other threads have ended.
+        unsafe {
+            while here.pop_free(Free::pop).is_some() {}
+            tasks.into_iter().for_each(|task| free(task));
+            models::free(shared);
+        }
+    });
+}
+
 /// Two tasks are woken while their worker falls asleep, once in its poller, once parked: whoever ends a sleep ends it the way it is
 /// slept. Fails if `doze` says how only when it has said that it sleeps, if `rouse` looks before it has ended that, or if the
 /// change of the mode to ASLEEP, or from it, is Relaxed.
