@@ -34,9 +34,10 @@ pub(crate) const PATHS: &[Path] = &[
 ];
 
 /// On the one worker of a runtime: what switches. What never waits runs without one, because a worker's monitor would find it
-/// slow under valgrind, and ask it to give way now and then.
+/// slow under valgrind, and ask it to give way now and then. Nor would it do with a spare worker, which starts where the machine is
+/// busy: then there is somebody to look for.
 fn on_worker(times: u64, path: impl FnOnce(u64) + Send + 'static) {
-    let runtime = Runtime::builder().workers(1).build().expect("a runtime");
+    let runtime = Runtime::builder().workers(1).spare_workers(0).build().expect("a runtime");
     runtime.run(move || path(times));
 }
 
