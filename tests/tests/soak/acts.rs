@@ -9,6 +9,8 @@ mod locks;
 mod structure;
 mod times;
 
+pub use foreign::inner_runtimes;
+
 use self::{channels::*, foreign::*, locks::*, structure::*, times::*};
 use crate::Dice;
 use greenlight::{

@@ -98,10 +98,11 @@ fn main() {
         if middle.is_none() && start.elapsed().as_secs() >= seconds / 3 {
             let now = count::settled();
             println!("after {rounds} rounds: {now:?}");
-            middle = Some((now, made));
+            middle = Some((now, made + acts::inner_runtimes()));
         }
     }
     let after = count::settled();
+    made += acts::inner_runtimes(); // of one worker each
     println!("after {rounds} rounds, {} acts, {made} workers: {after:?}", acts::done());
     acts::table().into_iter().for_each(|(name, done)| println!("{done:10} {name}"));
     before.compare(&after);

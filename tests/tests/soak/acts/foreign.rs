@@ -12,7 +12,10 @@ use greenlight::{
 };
 use std::{
     future::{poll_fn, ready},
-    sync::{Arc, LazyLock},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicUsize, Ordering::*},
+    },
     task::Poll,
     thread,
     time::Duration,
@@ -167,12 +170,20 @@ pub(super) fn cancelled_futures(dice: &mut Dice, world: &Arc<World>) {
     }
 }
 
+static INNER: AtomicUsize = AtomicUsize::new(0);
+
+/// How many runtimes acts have made.
+pub fn inner_runtimes() -> usize {
+    INNER.load(Relaxed)
+}
+
 /// A runtime inside, for a while.
 pub(super) fn runtimes(dice: &mut Dice, _: &Arc<World>) {
     if !dice.one_in(50) {
         return; // each costs a thread, and a little memory for ever
     }
     let runtime = Runtime::builder().workers(1).name("round-inner").build().expect("it starts");
+    INNER.fetch_add(1, Relaxed);
     let (tx, rx) = bounded::<Value>(0);
     let inside: Vec<_> = (0..dice.roll(5))
         .map(|_| {
