@@ -268,6 +268,9 @@ impl Shared {
 /// Dropping it does not stop what runs on it: its tasks go on until they end, and each worker's thread ends after its last
 /// one. A process that returns from `main` ends without waiting for any of them.
 ///
+/// Threads and stacks go when it has ended; some 4 KiB for each worker stay for ever, since a waker may still name it. So a runtime is
+/// for a part of a program, not for a request.
+///
 /// # Examples
 ///
 /// ```

@@ -68,7 +68,9 @@ fn selects_need_no_memory() {
             let before = MEMORY.now();
             selects(capacity);
             let after = MEMORY.now();
-            assert!(after.0 - before.0 < SELECTS / 100, "{} allocations", after.0 - before.0);
+            // The monitor asks the system about a worker that stands, by the clock: some of its answers are allocated, the more the
+            // slower the machine is.
+            assert!(after.0 - before.0 < SELECTS / 20, "{} allocations", after.0 - before.0);
             assert!(after.1 < before.1 + SELECTS, "{} bytes, before {}", after.1, before.1);
         }
     });
