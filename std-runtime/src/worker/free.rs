@@ -18,8 +18,7 @@
 //! 3. A lone new task goes to an idle worker, too, unless its parent is the only task here and waits for no clock and no socket: then
 //!    the two belong together, and nobody else has to wait.
 //! 4. An idle worker steals half from one that has more; a lone task not before its worker has had time to start it. Before it sleeps, it
-//!    takes one in any case. But one or two of a worker that has as many as itself are left alone, and looked at again, while that one
-//!    switches: what both were given evenly stays even.
+//!    takes one in any case.
 //!
 //! Thieves alone would not do: a pool that is spawned in one go would start, and so be bound, on its spawner's worker before the first
 //! thief is awake.
@@ -32,9 +31,6 @@ use crate::{
 
 /// How many tasks a thief takes at most: it walks through them under a spinning lock.
 const STOLEN_AT_ONCE: usize = 64;
-
-/// So many new tasks a worker that has as many others as the thief is left to start by itself, unless it stays in one task.
-const LEFT_ALONE: usize = 2;
 
 pub(super) struct Free {
     own: TaskList,
@@ -264,19 +260,15 @@ impl Worker {
         first
     }
 
-    /// Whether the other one has something to steal (rule 4); unless `desperate`, something that it would not rather keep. Never from a worker that
+    /// Whether the other one has something to steal; unless `desperate`, something that it would not rather keep. Never from a worker that
     /// is just waking up: it was given that a moment ago so that both work.
     pub(super) fn is_ripe(&self, other: &Worker, desperate: bool) -> bool {
         let free = other.free_len.load(Relaxed);
         if free == 0 || other.mode.is_waking() {
             return false;
         }
-        // A few have to be seen twice, and their worker at the same pick.
+        // A lone task has to be seen twice, and its worker at the same pick.
         let look = (other.index, other.watched.picks());
-        let stay = || self.local.seen.replace(look) == look;
-        match self.live() < other.live() {
-            true => desperate || free > 1 || stay(),
-            false => desperate && (free > LEFT_ALONE || stay()),
-        }
+        desperate || self.live() < other.live() && (free > 1 || self.local.seen.replace(look) == look)
     }
 }
