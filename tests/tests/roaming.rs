@@ -89,14 +89,19 @@ fn values_are_conserved() {
 #[test]
 fn one_task_runs_on_many_threads() {
     let runtime = roaming(3);
+    // All of them go on until each has moved: one that is alone with its worker has no reason to.
+    let moved = Arc::new(AtomicUsize::new(0));
     let tasks = [1_u64, 2, 3, 4].map(|seed| {
+        let moved = moved.clone();
         runtime.go(move || {
             let (mut mine, mut threads) = ([seed; 64], HashSet::new());
-            while threads.len() < 2 {
+            while moved.load(SeqCst) < 4 {
                 sleep(Duration::from_micros(200));
                 mine.iter_mut().for_each(|value| *value += 1);
                 assert!(mine.iter().all(|value| *value == mine[0]));
-                threads.insert(this_thread());
+                if threads.insert(this_thread()) && threads.len() == 2 {
+                    moved.fetch_add(1, SeqCst);
+                }
                 // A worker that is at work gets nothing new while another is idle.
                 for _ in 0..seed * 10_000 {
                     std::hint::spin_loop();
