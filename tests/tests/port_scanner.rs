@@ -48,13 +48,13 @@ fn who_does_not_answer_is_silent() {
     let address = listener.local_addr().expect("bound");
     let limit = std::time::Duration::from_millis(300);
     let queued: Vec<_> = (0..10_000).map_while(|_| TcpStream::connect_timeout(&address, limit).ok()).collect();
-    let (output, out, err) = scan(&["--ports", &address.port().to_string(), "--timeout=100"]);
+    let (output, out, err) = scan(&["--ports", &address.port().to_string(), "--timeout=100", OURS]);
     assert_eq!((out.as_str(), output.status.code()), ("", Some(0)));
-    assert_eq!(err, "1 of 1 ports of 127.0.0.1: 0 open, 0 closed, 1 silent, 0 failed\n");
+    assert_eq!(err, "1 of 1 ports of 127.0.0.2: 0 open, 0 closed, 1 silent, 0 failed\n");
 
     // Ctrl-C, once the first port has been tried: those at work end by their time limit, no others begin.
     let list = format!("{},{},65000-65535", first.local_addr().expect("bound").port(), address.port());
-    let args = ["--ports", &list, "--timeout=2000", "--at-once=1"];
+    let args = ["--ports", &list, "--timeout=2000", "--at-once=1", OURS];
     let mut child = command("port_scanner", &std::env::temp_dir(), args).spawn().expect("it starts");
     first.set_nonblocking(true).expect("a socket");
     wait_until(&mut child, |_| first.accept().is_ok());
@@ -67,9 +67,12 @@ fn who_does_not_answer_is_silent() {
     drop(queued);
 }
 
+/// Where no other test looks for ports: whoever comes to a listener there is our child.
+const OURS: &str = "127.0.0.2";
+
 /// The one with the lower port, which is tried first, and the other.
 fn two_listeners() -> (TcpListener, TcpListener) {
-    let mut both = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    let mut both = [(); 2].map(|()| TcpListener::bind((OURS, 0)).expect("a free port"));
     both.sort_by_key(|listener| listener.local_addr().expect("bound").port());
     both.into()
 }
