@@ -71,7 +71,7 @@ fn exchange(signal: Signal, new: Option<&libc::sigaction>) -> io::Result<libc::s
     // SAFETY: plain data.
     let mut before = unsafe { mem::zeroed::<libc::sigaction>() };
     let new = new.map_or(ptr::null(), ptr::from_ref);
-    // SAFETY: `new` is null or valid, and our handler is fit for one (H1).
+    // SAFETY: `new` is null or valid; our handler keeps to what one may do (H1), and is there for ever (H3).
     match unsafe { libc::sigaction(signal.as_raw(), new, &mut before) } {
         0 => Ok(before),
         _ => Err(io::Error::last_os_error()),
@@ -88,7 +88,7 @@ extern "C" fn handle(number: c_int, info: *mut siginfo_t, context: *mut c_void) 
     let handler = handler.load(Acquire);
     if handler != libc::SIG_DFL && handler != libc::SIG_IGN {
         if flags.load(Relaxed) & libc::SA_SIGINFO == 0 {
-            // SAFETY: whoever installed it said that it is such a function, fit to be called for this signal.
+            // SAFETY: H2: from the system, for this signal; whoever installed it said, by its flags, that it is such a function.
             let handler = unsafe { mem::transmute::<usize, extern "C" fn(c_int)>(handler) };
             handler(number);
         } else {

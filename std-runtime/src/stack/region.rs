@@ -13,7 +13,7 @@
 //!   emulator may call every advice a success. So the first one is put to the test.
 //!
 //! Slots become ready in batches that adjoin, so that the kernel keeps all of them in one area, whatever their number; and a batch
-//! gets its marks by one system call, where the kernel takes that (6.18 does, older ones do not all): 600 ns a slot instead of 900.
+//! gets its marks by one system call, where the kernel takes that (6.18 does): 600 ns a slot instead of 900.
 //! Huge pages are declined: a stack touches a page or two, and 2 MiB at once would be the memory of eight stacks.
 
 use super::{Class, Slot, StackError};
