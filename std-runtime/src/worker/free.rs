@@ -12,7 +12,8 @@
 //! a chain of tasks stay neighbours, and a line between two processors is crossed once for many.
 //!
 //! 1. A spawn wakes an idle worker, unless one is on its way, or looks for work, already. If others wait here before it, not each spawn
-//!    looks, but the first, the second, the fourth and so on: nobody who has looked since sleeps beside them.
+//!    looks, but the first, the second, the fourth and so on: nobody who has looked since sleeps beside them, but for those whom
+//!    a worker that was just waking is to give some by the next rule.
 //! 2. Before a worker starts the first of its new tasks, it gives half of them to each idle worker in turn. If there is none, it gives the
 //!    one that has the least to do so many that the two are even, if it has clearly more.
 //! 3. A lone new task goes to an idle worker, too, unless its parent is the only task here and waits for no clock and no socket: then
