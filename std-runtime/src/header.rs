@@ -1,11 +1,11 @@
 //! A green thread: its header, its state, and what is left of it when it ends.
 //!
 //! ```text
-//!   one stack slot, low addresses to the left
-//!   ┌───────┬───────────────────────────────────────────────┬───────────────┬────────┐
-//!   │ guard │   …   ◀── the stack grows                     │ Job (closure, │  Task  │
-//!   │       │                                               │ then result)  │        │
-//!   └───────┴───────────────────────────────────────────────┴───────────────┴────────┘
+//!   one slot of the pool, low addresses to the left: a stack, perhaps another task's (K8), and a card
+//!   ┌───────┬───────────────────────────────────────────────┬────────┬───────────────┐
+//!   │ guard │   …   ◀── the stack grows                     │  Task  │ Job (closure, │
+//!   │       │                                               │        │ then result)  │
+//!   └───────┴───────────────────────────────────────────────┴────────┴───────────────┘
 //!
 //!            spawn             park: its stack was left, and no wake-up came before
 //!   FREE ───────────▶ READY ────────────────────────────────────────────────────────▶ PARKED
@@ -17,13 +17,14 @@
 //!   So a task that yields, and one that starts, changes no state.
 //! ```
 //!
-//! * K1  A slot of the pool holds a `Task` for ever, free or not. `state` is only ever changed atomically, so a stale waker
+//! * K1  A card of the pool holds a `Task` for ever, free or not. `state` is only ever changed atomically, so a stale waker
 //!   may knock at any time: at worst it wakes a stranger once in vain, and every park point loops.
 //! * K2  The other fields that are no atomics belong to whoever may run the task next: the spawner until it is queued, then
 //!   its queue, then its worker. Exceptions: `worker` may be read by the waker that took it out of PARKED; what `prepare` sets
 //!   and nobody changes, by the handle; the report of a deadlock reads all, when nobody runs.
-//! * K3  Two hold a slot: the task itself, until another stack runs after its end, and its handle; and for a moment the monitor, if
-//!   there is still one of them. The last one to let go gives the slot back. No user code runs then: the closure is gone, the result taken or dropped.
+//! * K3  Two hold a slot: the task itself, until another stack runs after its end, or its stack is another one's (K8), and its handle; and
+//!   for a moment the monitor, if there is still one of them. The last one to let go gives the slot back. No user code runs then: the
+//!   closure is gone, the result taken or dropped.
 //! * K4  `wake` always writes. Who takes a task out of PARKED hands it over by a queue, which brings what he did before; whoever
 //!   comes later leaves NOTIFIED, and the task does not park before it has taken that. So each look that a wake-up brings
 //!   about sees what the waker did.
@@ -32,6 +33,7 @@
 //!   knew of the task.
 //! * K7  A roaming task goes on wherever it is taken up: `worker` is then the one that runs it, and means nothing while it does not run.
 //!   Whoever spawned it has promised that it can bear that (`task::Builder::roaming`).
+//! * K8  Which stack it runs on: `header/succession.rs`.
 
 mod fate;
 mod id;
@@ -40,6 +42,7 @@ mod list;
 mod outcome;
 mod packed;
 mod state;
+mod succession;
 
 #[cfg(all(test, loom))]
 pub(crate) mod models;
@@ -60,7 +63,7 @@ use crate::{
     locals::Locals,
     runtime::Shared,
     scope::Members,
-    stack::{Class, Slot},
+    stack::{CARD_SIZE, Class, Slot},
     stackless::Stackless,
     sync::{
         Cell, UnsafeCell,
@@ -71,15 +74,12 @@ use crate::{
 use greenlight_core::park::Why;
 use std::{fmt, mem::offset_of, num::NonZero, panic::Location, ptr::NonNull, sync::Arc};
 
-/// A closure and result that are larger than this live on the heap: the rest of the stack's top page is for the stack.
-const INLINE_JOB: usize = 2048;
-
 /// A pointer to a task: valid for ever by K1.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TaskRef(NonNull<Task>);
 
-/// In this order, so that what every switch and every spawn touches lies in one cache line.
-#[repr(C, align(64))]
+/// In this order, so that what every switch touches lies in one cache line.
+#[repr(C)]
 pub(crate) struct Task {
     /// | operation    | order   | pairs with   | so that                                                               | model |
     /// |--------------|---------|--------------|-----------------------------------------------------------------------|-------|
@@ -114,6 +114,8 @@ pub(crate) struct Task {
     roams: Cell<bool>,
     /// Of its slot.
     class: Cell<Class>,
+    /// There may be something in the fields from `name` on: who begins and ends a task else need not fetch their lines.
+    extra: Cell<bool>,
     /// While above zero, the task is not cancelled.
     shields: Cell<u32>,
     /// Its neighbours in a list: `list.rs`.
@@ -134,23 +136,28 @@ pub(crate) struct Task {
     ///
     /// Each weakened by one step fails `task_survey_tells_of_one_task`.
     tag: AtomicU64,
+    /// The top of the stack that belongs to the slot: `header/succession.rs`.
+    stack: AtomicPtr<u8>,
+
+    // ---- and what every begin and end does, in a second one
+    run: Cell<Option<unsafe fn(*mut ())>>,
+    job: Cell<*mut ()>,
+    free_job: Cell<Option<unsafe fn(*mut ())>>,
+    joiner: Joiner,
+    /// The runtime it was spawned on. As `spawn_site`: see `tag`. By those who hold the task, Relaxed.
+    home: AtomicPtr<Shared>,
+    spawn_site: AtomicPtr<Location<'static>>,
     /// What a carrier polls now, and for how long that lives.
     polling: Cell<Option<NonNull<Stackless>>>,
     /// The id of that future, or 0. Relaxed: for a look from outside.
     polled: AtomicU64,
-    job: Cell<*mut ()>,
-    run: Cell<Option<unsafe fn(*mut ())>>,
+
     /// What it waits for, while it is parked.
     pub(crate) why: Cell<Option<Why>>,
-    joiner: Joiner,
-    free_job: Cell<Option<unsafe fn(*mut ())>>,
-    /// The runtime it was spawned on. As `spawn_site`: see `tag`. By those who hold the task, Relaxed.
-    home: AtomicPtr<Shared>,
-    spawn_site: AtomicPtr<Location<'static>>,
     /// From `Box<str>`, freed by the last holder.
     name: Cell<Option<NonNull<str>>>,
     /// From `Box`, freed at the end of the closure.
-    pub(crate) locals: Cell<Option<NonNull<Locals>>>,
+    locals: Cell<Option<NonNull<Locals>>>,
     /// From `Arc`: the scope that waits for it.
     scope: Cell<Option<NonNull<Members>>>,
     /// Its neighbours among the members of the scope, which guards them.
@@ -159,6 +166,10 @@ pub(crate) struct Task {
     #[cfg(greenlight_tsan)]
     fiber: Cell<*const u8>,
 }
+
+// The lines that `Task` speaks of.
+#[cfg(not(loom))]
+const _: () = assert!(offset_of!(Task, run) == 64 && offset_of!(Task, why) == 128);
 
 /// In `tag`: somebody wants the task to end.
 const CANCELLED: u64 = 1;
@@ -190,22 +201,19 @@ impl Spawn {
 impl TaskRef {
     /// Where the task of a slot is.
     pub(crate) fn of(slot: Slot) -> Self {
-        let address = slot.top() as usize - size_of::<Task>();
-        let header = slot.top().with_addr(address & !(align_of::<Task>() - 1));
-        // SAFETY: inside the slot, so not null.
-        Self(unsafe { NonNull::new_unchecked(header.cast()) })
+        Self(slot.card().cast())
     }
 
     fn slot(self) -> Slot {
-        Slot::around(self.0, self.get().class.get())
+        Slot::new(self.0.cast(), self.get().class.get())
     }
 
     /// The bounds of its stack, for the sanitizers, asked by its worker; empty without them.
     pub(crate) fn stack_bounds(self) -> (*const u8, usize) {
         #[cfg(greenlight_asan)]
         {
-            let slot = self.slot();
-            (slot.guard_end(), slot.top().addr() - slot.guard_end().addr())
+            let stack = self.stack();
+            (stack.guard_end(), stack.top().addr() - stack.guard_end().addr())
         }
         #[cfg(not(greenlight_asan))]
         {
@@ -242,39 +250,38 @@ impl TaskRef {
         let this = Self::of(slot);
         let task = this.get();
         let job = Job { closure: Cell::new(Some(closure)), result: UnsafeCell::new(None) };
-        let (place, inline) = if size_of::<Job<F, T>>() <= INLINE_JOB && align_of::<Job<F, T>>() <= 4096 {
-            let address = (this.as_raw().addr() - size_of::<Job<F, T>>()) & !(align_of::<Job<F, T>>() - 1);
-            (this.as_raw().with_addr(address).cast::<Job<F, T>>(), true)
+        let behind = size_of::<Task>().next_multiple_of(align_of::<Job<F, T>>());
+        let inline = behind + size_of::<Job<F, T>>() <= CARD_SIZE; // which is what a card is aligned to
+        let place = if inline {
+            this.as_raw().wrapping_byte_add(behind).cast::<Job<F, T>>()
         } else {
-            (Box::into_raw(Box::<Job<F, T>>::new_uninit()).cast::<Job<F, T>>(), false)
+            Box::into_raw(Box::<Job<F, T>>::new_uninit()).cast::<Job<F, T>>()
         };
-        // SAFETY: free memory of the right size and alignment: below the header, inside the slot, which is ours (K2), or
-        // a fresh box.
+        // SAFETY: free memory of the right size and alignment: behind the header, on the card, which is ours (K2), or a fresh box.
         unsafe { place.write(job) };
-        let top = if inline { place.cast() } else { this.as_raw() }.cast::<u8>();
 
         // K1, K6: a stale waker may touch `state` meanwhile, a survey reads atomics, and nothing else.
         task.become_another(home, spawn.site);
+        // What is not named here the task before has left empty; behind `extra`, what it has not is not looked at.
         task.class.set(slot.class());
         task.shields.set(0);
         task.is_carrier.set(false);
         task.roams.set(spawn.roams);
-        task.polling.set(None);
-        task.polled.store(0, Relaxed);
-        task.name.set(spawn.name.map(|name| NonNull::from(Box::leak(name))));
-        task.locals.set(None);
-        let scope = spawn.scope;
-        task.scope.set(scope.clone().and_then(|scope| NonNull::new(Arc::into_raw(scope).cast_mut())));
         task.next.set(None);
         task.worker.set(None);
-        task.why.set(None);
-        #[cfg(greenlight_tsan)]
-        task.fiber.set(std::ptr::null());
         task.job.set(place.cast());
         task.run.set(Some(run_job::<F, T>));
         task.free_job.set(if inline { None } else { Some(free_boxed_job::<F, T>) });
-        // SAFETY: `top` is inside our slot, with the whole stack below it.
-        task.stack_pointer.set(unsafe { crate::arch::prepare(top, crate::worker::first_steps, this.as_raw()) });
+        let (name, scope) = (spawn.name, spawn.scope);
+        task.extra.set(name.is_some() || scope.is_some());
+        if task.extra.get() {
+            task.locals.set(None); // of the task before: what the drop of its result has made
+            task.name.set(name.map(|name| NonNull::from(Box::leak(name))));
+            task.scope.set(scope.clone().and_then(|scope| NonNull::new(Arc::into_raw(scope).cast_mut())));
+        }
+        #[cfg(greenlight_tsan)]
+        task.fiber.set(std::ptr::null());
+        this.wait_to_begin(slot);
         task.begin();
 
         // SAFETY: a field of the job that was just written.
@@ -323,7 +330,11 @@ impl TaskRef {
         if self.get().leave() {
             self.clear();
             // SAFETY: K3, nobody holds it any more, and its stack was left.
-            unsafe { crate::worker::release_stack(self.slot()) };
+            unsafe {
+                #[cfg(greenlight_asan)]
+                crate::stack::sanitizer::forget(self.stack().guard_end(), self.stack().top());
+                crate::worker::release_slot(self.slot());
+            }
         }
     }
 
@@ -334,7 +345,9 @@ impl TaskRef {
             // SAFETY: the box that `prepare` made; the last holder frees it.
             unsafe { free_job(task.job.get()) };
         }
-        if let Some(name) = task.name.take() {
+        if task.extra.get()
+            && let Some(name) = task.name.take()
+        {
             // SAFETY: from the box that `prepare` leaked; by K3 nobody reads it any more.
             drop(unsafe { Box::from_raw(name.as_ptr()) });
         }
@@ -421,10 +434,29 @@ impl Task {
         self.name.get().map(|name| unsafe { &*name.as_ptr() })
     }
 
+    /// Its task-locals, for the task itself.
+    pub(crate) fn locals(&self) -> Option<NonNull<Locals>> {
+        if self.extra.get() { self.locals.get() } else { None }
+    }
+
+    /// The same; freed, or taken away, before the task ends.
+    pub(crate) fn set_locals(&self, locals: Option<NonNull<Locals>>) {
+        self.extra.set(true);
+        self.locals.set(locals);
+    }
+
+    /// From `prepare`, to be taken by the task itself, at its end.
+    fn take_scope(&self) -> Option<Arc<Members>> {
+        let scope = if self.extra.get() { self.scope.take() } else { None };
+        // SAFETY: from `Arc::into_raw` in `prepare`, and nobody takes it twice.
+        scope.map(|scope| unsafe { Arc::from_raw(scope.as_ptr().cast_const()) })
+    }
+
     /// The future that this task polls, which calls it, or whose report it is.
     pub(crate) fn future(&self) -> Option<&Stackless> {
+        let polling = if self.is_carrier.get() { self.polling.get() } else { None };
         // SAFETY: set for the time of a poll, during which the future is there.
-        self.polling.get().map(|future| unsafe { future.as_ref() })
+        polling.map(|future| unsafe { future.as_ref() })
     }
 
     /// It polls this future now, which lives until it does not any more.

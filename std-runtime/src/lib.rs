@@ -205,7 +205,8 @@ use std::{future::Future, panic::Location, time::Duration};
 ///
 /// # Cost
 ///
-/// A stack from the pool (one page, if nobody used it before), and no allocation.
+/// A stack from the pool (one page, if nobody used it before), which a green thread that ends without waiting most often takes over from the
+/// one before it, without a switch. No allocation, if closure and result have 256 bytes together at most.
 ///
 /// # Examples
 ///
@@ -447,8 +448,7 @@ pub fn yield_now() {
 /// assert_eq!(greenlight::stack_used(), None);
 /// ```
 pub fn stack_used() -> Option<usize> {
-    let slot = stack::slot_of(worker::current_task()?.as_raw().addr())?;
-    Some(stack::touched(slot))
+    Some(stack::touched(worker::current_task()?.stack()))
 }
 
 /// The README's program, compiled and run with the tests.

@@ -38,10 +38,10 @@ fn with_locals<R>(f: impl FnOnce(&Locals) -> R) -> R {
     let Some(task) = worker::current_task().filter(|task| !task.get().is_carrier.get()) else {
         return OF_THREAD.with(f);
     };
-    let cell = &task.get().locals;
-    let locals = cell.get().unwrap_or_else(|| {
+    let task = task.get();
+    let locals = task.locals().unwrap_or_else(|| {
         let new = NonNull::from(Box::leak(Box::<Locals>::default()));
-        cell.set(Some(new));
+        task.set_locals(Some(new));
         new
     });
     // SAFETY: from a box that lives until the task has ended, which calls this.
@@ -65,7 +65,7 @@ pub(crate) unsafe fn end(task: &Task, all: NonNull<Locals>) {
         values.into_iter().rev().for_each(|(_, value)| discard(|| drop(value)));
     }
     locals.values.take().into_iter().for_each(std::mem::forget);
-    task.locals.set(None);
+    task.set_locals(None);
 }
 
 impl Locals {

@@ -17,7 +17,7 @@ use crate::{
     time::alarms::{Alarms, Key},
 };
 
-/// A stack of the pool, of the default size; given back when it is dropped.
+/// A slot of the pool, a stack of the default size with its card; given back when it is dropped.
 pub struct Stack(Slot);
 
 impl Stack {
@@ -65,10 +65,9 @@ impl Switch {
         let stack = Stack::take();
         let null = || std::cell::Cell::new(std::ptr::null_mut());
         let ways = Box::new(Ways { here: null(), there: null() });
-        // Below the header, which stays one for ever (K1).
-        let top = TaskRef::of(stack.0).as_raw().cast();
+        let top = TaskRef::stack_of(stack.0).top();
         let address = std::ptr::from_ref(&*ways).cast_mut().cast();
-        // SAFETY: `top` is inside our slot, with the whole stack below it.
+        // SAFETY: the end of a stack that is ours.
         ways.there.set(unsafe { crate::arch::prepare(top, mirror, address) });
         Self { ways, _stack: stack }
     }
@@ -96,7 +95,7 @@ unsafe extern "C" fn mirror(ways: *mut ()) -> ! {
     }
 }
 
-/// A worker's list of tasks. They are headers of free stacks: nobody starts them.
+/// A worker's list of tasks. They are headers of free slots: nobody starts them.
 pub struct Queue {
     list: TaskList,
     _stacks: Vec<Stack>,

@@ -243,7 +243,7 @@ impl Shared {
         T: Send,
     {
         let (here, near) = (self.here(), spawn.near);
-        let slot = worker::acquire_stack(here, spawn.stack)?;
+        let slot = worker::acquire_slot(here, spawn.stack)?;
         let spawn = Spawn { roams: spawn.roams || self.roams, ..spawn };
         // SAFETY: the caller's promise.
         let outcome = unsafe { TaskRef::prepare(slot, self, spawn, f) };

@@ -179,8 +179,8 @@ pub(crate) fn current_task() -> Option<TaskRef> {
     current()?.watched.task()
 }
 
-/// A stack for a task that `here` spawns, or somebody who is no worker.
-pub(crate) fn acquire_stack(here: Option<&Worker>, class: Class) -> Result<Slot, StackError> {
+/// A slot for a task that `here` spawns, or somebody who is no worker.
+pub(crate) fn acquire_slot(here: Option<&Worker>, class: Class) -> Result<Slot, StackError> {
     match here.filter(|here| class == Class::DEFAULT && !here.is_hosted()) {
         Some(here) => here.local.stacks.acquire(),
         None => stack::acquire(class),
@@ -190,7 +190,7 @@ pub(crate) fn acquire_stack(here: Option<&Worker>, class: Class) -> Result<Slot,
 /// # Safety
 ///
 /// As for [`stack::release`].
-pub(crate) unsafe fn release_stack(slot: Slot) {
+pub(crate) unsafe fn release_slot(slot: Slot) {
     // SAFETY: the caller's promise; the class is looked at (C1), and the cache is this thread's (W1).
     unsafe {
         match current().filter(|here| slot.class() == Class::DEFAULT && !here.is_hosted()) {
@@ -419,7 +419,7 @@ impl Worker {
         let load = match to {
             Some(task) => {
                 task.resume(self);
-                task.get().stack_pointer.get()
+                task.resumes_at()
             }
             None => local.base.get(),
         };
@@ -437,6 +437,15 @@ impl Worker {
             let here = from.and_then(TaskRef::worker).unwrap_or(self);
             here.arrive(fake);
         }
+    }
+
+    /// The running task has ended; `next` begins where that one was.
+    fn succeed(&'static self, ended: TaskRef, next: TaskRef) {
+        next.take_stack_of(ended);
+        next.resume(self);
+        self.watched.runs(Some(next));
+        self.discount_bound();
+        ended.let_go();
     }
 
     /// First thing on a stack that was switched to: deal with the one that was left.
@@ -554,17 +563,27 @@ impl Worker {
 ///
 /// Reached by the switch of a worker to a task that [`TaskRef::prepare`] has made; `task` is that task.
 pub(crate) unsafe extern "C" fn first_steps(task: *mut ()) -> ! {
-    let task = TaskRef::from_raw(task);
+    let mut task = TaskRef::from_raw(task);
     let worker = current().expect("a task runs on a worker");
     // SAFETY: this stack is fresh.
     unsafe { worker.arrive(std::ptr::null_mut()) };
-    task.run();
-    // Perhaps another one, if it roams.
-    let worker = current().expect("a task runs on a worker");
-    // At the end of the worker only carriers are left, and nothing new begins.
-    let next = if worker.local.closing.get() { None } else { worker.pick() };
-    worker.leave(Some(task), After::End(task), next);
-    unreachable!("an ended task was resumed")
+    loop {
+        task.run();
+        // Perhaps another one, if it roams.
+        let worker = current().expect("a task runs on a worker");
+        // At the end of the worker only carriers are left, and nothing new begins.
+        let next = if worker.local.closing.get() { None } else { worker.pick() };
+        match next.filter(|next| next.can_succeed(task)) {
+            Some(next) => {
+                worker.succeed(task, next);
+                task = next;
+            }
+            None => {
+                worker.leave(Some(task), After::End(task), next);
+                unreachable!("an ended task was resumed")
+            }
+        }
+    }
 }
 
 #[cfg(all(test, loom))]

@@ -1,6 +1,6 @@
 //! Each green thread has its own value, from its first use until it has ended.
 
-use greenlight::{Runtime, channel::never, go, run, scope, task_local, yield_now};
+use greenlight::{Runtime, channel::never, go, run, scope, task, task_local, yield_now};
 use std::{
     cell::{Cell, RefCell},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -145,6 +145,26 @@ fn an_initialiser_that_panics_leaves_nothing() {
     run(|| {
         for _ in 0..2 {
             assert!(catch_unwind(AssertUnwindSafe(|| FAILS.with(|value| *value))).is_err());
+        }
+    });
+}
+
+/// The result that nobody wants is dropped by the task, after its values: what that makes anew is nobody else's.
+#[test]
+fn what_the_drop_of_a_result_makes_is_not_the_next_tasks() {
+    struct Counts;
+    impl Drop for Counts {
+        fn drop(&mut self) {
+            COUNT.with(|count| count.set(count.get() + 1000));
+        }
+    }
+    Runtime::builder().workers(1).build().unwrap().run(|| {
+        for _ in 0..100 {
+            drop(go(|| Counts));
+            yield_now();
+            let next = task::Builder::new().name("next").spawn(|| COUNT.with(|count| count.replace(1)));
+            assert_eq!(next.join().unwrap(), 0);
+            assert_eq!(go(|| COUNT.with(|count| count.replace(1))).join().unwrap(), 0);
         }
     });
 }

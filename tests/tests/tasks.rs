@@ -170,6 +170,16 @@ fn large_and_aligned_closures_and_results() {
         aligned
     });
     assert_eq!(task.join().unwrap().0[511], 3);
+
+    #[repr(align(64))]
+    struct Line([u8; 64]); // small enough to lie beside the header
+    let line = Line([5; 64]);
+    let task = go(move || {
+        assert_eq!(std::ptr::from_ref(&line).addr() % 64, 0);
+        line
+    });
+    let line = task.join().unwrap();
+    assert_eq!(line.0, [5; 64]);
 }
 
 #[test]

@@ -9,7 +9,6 @@ use std::{
     any::Any,
     mem::MaybeUninit,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    sync::Arc,
     thread,
 };
 
@@ -60,7 +59,7 @@ pub(super) unsafe fn run_job<F: FnOnce() -> T, T>(job: *mut ()) {
         }
         closure()
     }));
-    if let Some(all) = task.locals.get() {
+    if let Some(all) = task.locals() {
         task.raise_shield();
         // SAFETY: this task's, whose closure has ended.
         unsafe { locals::end(task, all) };
@@ -74,8 +73,7 @@ pub(super) unsafe fn run_job<F: FnOnce() -> T, T>(job: *mut ()) {
     if let Some(joiner) = joiner {
         discard(|| joiner.wake());
     }
-    // SAFETY: from `Arc::into_raw` in `prepare`, taken once.
-    let scope = task.scope.take().map(|scope| unsafe { Arc::from_raw(scope.as_ptr().cast_const()) });
+    let scope = task.take_scope();
     if detached {
         // SAFETY: detached, so nobody else looks at it any more.
         let result = job.result.with_mut(|result| unsafe { (*result).take() });

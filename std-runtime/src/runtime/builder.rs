@@ -156,7 +156,7 @@ fn name_panics() {
 }
 
 /// For the report of a stack overflow: who it was. Runs in a signal handler, so it must not allocate.
-fn describe(slot: stack::Slot, out: &mut dyn FnMut(&[u8])) {
+fn describe(stack: stack::Stack, out: &mut dyn FnMut(&[u8])) {
     struct Lines<'a>(&'a mut dyn FnMut(&[u8]));
     impl fmt::Write for Lines<'_> {
         fn write_str(&mut self, text: &str) -> fmt::Result {
@@ -164,7 +164,7 @@ fn describe(slot: stack::Slot, out: &mut dyn FnMut(&[u8])) {
             Ok(())
         }
     }
-    let task = TaskRef::of(slot);
+    let Some(task) = TaskRef::on(stack) else { return };
     let task: &Task = task.get();
     let _ = fmt::Write::write_fmt(&mut Lines(out), format_args!("{task}"));
 }

@@ -10,7 +10,7 @@
 //! * C2  Given back when the worker has slept for a while, so that it can be trimmed, and before its thread ends.
 
 use super::{Class, POOLS, Slot, StackError};
-use std::cell::Cell;
+use std::{cell::Cell, ptr::NonNull};
 
 /// What a cache holds at most. As a rule each has touched a page or two.
 const SIZE: usize = 32;
@@ -19,55 +19,64 @@ pub(super) const HALF: usize = SIZE / 2;
 
 pub(crate) struct Cache {
     len: Cell<usize>,
-    /// Their indices, the newest last.
-    slots: [Cell<u32>; SIZE],
+    /// Their cards, the newest last.
+    cards: [Cell<NonNull<u8>>; SIZE],
 }
 
 impl Cache {
     pub(crate) const fn new() -> Self {
-        Self { len: Cell::new(0), slots: [const { Cell::new(0) }; SIZE] }
+        Self { len: Cell::new(0), cards: [const { Cell::new(NonNull::dangling()) }; SIZE] }
     }
 
     /// As [`super::acquire`], of the default class.
     pub(crate) fn acquire(&self) -> Result<Slot, StackError> {
-        let pool = &POOLS[Class::DEFAULT.index()];
         if self.len.get() == 0 {
-            let (count, slots) = pool.take_half()?;
-            // The one that would be handed out first stays the first.
-            slots[..count].iter().rev().for_each(|slot| self.push(*slot));
+            self.fetch()?;
         }
         let last = self.len.get() - 1;
         self.len.set(last);
-        Ok(pool.slot(self.slots[last].get()))
+        Ok(Slot::new(self.cards[last].get(), Class::DEFAULT))
     }
 
     /// # Safety
     ///
     /// As for [`super::release`]. The slot is of the default class.
     pub(crate) unsafe fn release(&self, slot: Slot) {
-        let pool = &POOLS[Class::DEFAULT.index()];
-        // SAFETY: the caller's promise.
-        let index = unsafe { pool.index_of_free(slot) };
+        debug_assert!(self.cards[..self.len.get()].iter().all(|card| card.get() != slot.card), "released twice");
         if self.len.get() == SIZE {
-            pool.put(self.slots[..HALF].iter().map(Cell::get));
-            (HALF..SIZE).for_each(|from| self.slots[from - HALF].set(self.slots[from].get()));
+            self.put(HALF);
+            (HALF..SIZE).for_each(|from| self.cards[from - HALF].set(self.cards[from].get()));
             self.len.set(SIZE - HALF);
         }
-        self.push(index);
+        self.push(slot.card);
     }
 
     /// C2.
     pub(crate) fn give_back(&self) {
-        let len = self.len.replace(0);
-        if len > 0 {
-            POOLS[Class::DEFAULT.index()].put(self.slots[..len].iter().map(Cell::get));
-        }
+        self.put(self.len.replace(0));
     }
 
-    fn push(&self, index: u32) {
+    fn push(&self, card: NonNull<u8>) {
         let len = self.len.get();
-        self.slots[len].set(index);
+        self.cards[len].set(card);
         self.len.set(len + 1);
+    }
+
+    #[cold]
+    fn fetch(&self) -> Result<(), StackError> {
+        let pool = &POOLS[Class::DEFAULT.index()];
+        let (count, slots) = pool.take_half()?;
+        // The one that would be handed out first stays the first.
+        slots[..count].iter().rev().for_each(|index| self.push(pool.slot(*index).card));
+        Ok(())
+    }
+
+    /// Puts the oldest into the pool.
+    fn put(&self, count: usize) {
+        if count > 0 {
+            let pool = &POOLS[Class::DEFAULT.index()];
+            pool.put(self.cards[..count].iter().map(|card| pool.index_of(Slot::new(card.get(), Class::DEFAULT))));
+        }
     }
 }
 
@@ -82,8 +91,8 @@ mod tests {
         let cache = Cache::new();
         for _ in 0..3 {
             let slots: Vec<_> = (0..3 * SIZE).map(|_| cache.acquire().unwrap()).collect();
-            let bases: HashSet<_> = slots.iter().map(|slot| slot.base()).collect();
-            assert_eq!(bases.len(), slots.len());
+            let cards: HashSet<_> = slots.iter().map(|slot| slot.card).collect();
+            assert_eq!(cards.len(), slots.len());
             for slot in &slots {
                 // SAFETY: ours, and nothing runs on it.
                 unsafe { cache.release(*slot) };

@@ -3,11 +3,11 @@
 //! ```text
 //!   one reservation a class, never unmapped                      one slot, of its class's size
 //!
-//!   base                                                         ┌──────────────┐ top
-//!   │ slot 0 │ slot 1 │ ... │ slot n-1 │ ready │ untouched  │    │ what the     │ the task's header: always of one
-//!   └────────────────────────────────────────────────────────┘   │ task needs   │ type, always readable (T1)
-//!   ├─── handed out at least once ────┤                          │      ▼       │
-//!   ├── readable, writable, guarded ───────────┤                 │              │
+//!   base                                                         ┌──────────────┐ end
+//!   │ slot 0 │ slot 1 │ ... │ slot n-1 │ ready │ untouched  │    │ card: a task's header and closure
+//!   └────────────────────────────────────────────────────────┘   ├──────────────┤ top
+//!   ├── handed out at least once ────┤                          │ stack        │
+//!   ├── readable, writable, guarded ───────────┤                 │      ▼       │
 //!                                              └─ PROT_NONE      ├──────────────┤ guard_end
 //!   links:  a u32 for each slot, in a mapping of its own         │ guard        │ any access is a fault
 //!           first ──▶ 7 ──▶ 2 ──▶ 9 ──▶ END                      └──────────────┘ base
@@ -18,19 +18,21 @@
 //! ```
 //!
 //! * T1  The memory of a slot above its guard is zero when it is first handed out, and readable and writable from then
-//!   on for ever. The pool itself never reads or writes it, but that what lies below the topmost `KEPT` bytes may be
-//!   zero again after the slot was free. A stale pointer into the slot is therefore always readable, and as long
-//!   as users keep one type at one place in the topmost bytes, always sound to follow there.
+//!   on for ever. The pool itself never reads or writes it, but that a stack below the last `KEPT` bytes may be zero again after
+//!   its slot was free. A stale pointer to a card is therefore always readable, and as long as users keep one type
+//!   at its beginning, always sound to follow there.
 //! * T2  A slot has one owner, from `acquire` to `release`; one in a worker's cache (`cache.rs`) is the worker's. Its link is `IN_USE`
-//!   exactly then.
+//!   exactly then. Card and stack are the owner's.
 //! * T3  A slot's base is a multiple of its size: an address and its slot differ in low bits only.
 //! * T4  Slots are first handed out in the order of their addresses, so "handed out at least once" is one number,
 //!   `handed_out`, which only grows. A signal handler may read it.
 //! * T5  A slot below `ready` has its guard. `ready` grows under `growth` only, in batches.
 //! * T6  A free slot is in one of the three chains, or in a worker's cache, or in the hands of the one thread that trims, which holds `growth`
 //!   until it has put it back. So whoever finds no free slot and then takes `growth` finds that one, too.
+//! * T7  Owners of two slots of a class may exchange the stacks, for good. Which one belongs to a slot is for them to note, on the card, and
+//!   `trim` asks.
 //!
-//! A slot is not a mapping of its own: two areas for each stack (the stack, its guard) meet the kernel's default limit
+//! A slot is not a mapping of its own: two areas for each (the stack, its guard) meet the kernel's default limit
 //! of 65530 areas at 32 thousand tasks, and cost a process-wide lock each time one comes or goes. Here a stack that was
 //! used before costs no system call at all, and a new one costs one at most, where the kernel can mark guards within an area.
 //! Free slots are last in, first out, so that the warmest stack comes back first. Their links lie outside the slots:
@@ -62,6 +64,9 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering::*};
 use std::sync::{Mutex, OnceLock, PoisonError, TryLockError};
 
+/// The bytes of a card, which is aligned to them. The rest of its page is for the frames of a task that waits.
+pub(crate) const CARD_SIZE: usize = 512;
+
 /// Slots are made ready as many at a time as fit in here, and one at least: a kernel that never overcommits must be able to
 /// promise that.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
@@ -72,7 +77,7 @@ const TRIMMED_AT_ONCE: u32 = 64;
 /// How long a slot is free and not needed before it may be trimmed.
 const IDLE_NANOS: Tick = 10_000_000;
 
-/// The bytes at the top of a slot that it keeps while it is cold, or one page if pages are larger: what most tasks touch.
+/// The bytes at the end of a slot that it keeps while it is cold, its card among them, or one page if pages are larger: what most tasks touch.
 const KEPT: usize = 16 * 1024;
 
 /// The end of a chain.
@@ -96,10 +101,10 @@ protocol_static! {
 #[cfg(test)]
 static PROTECT_ONLY: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
 
-/// The place of one stack. A plain address: owning it (T2) is the holder's business.
+/// A card, and the right to a stack. A plain address: owning it (T2) is the holder's business.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Slot {
-    base: NonNull<u8>,
+    card: NonNull<u8>,
     class: Class,
 }
 
@@ -109,6 +114,43 @@ unsafe impl Send for Slot {}
 unsafe impl Sync for Slot {}
 
 impl Slot {
+    pub(crate) fn new(card: NonNull<u8>, class: Class) -> Self {
+        Self { card, class }
+    }
+
+    pub(crate) fn card(self) -> NonNull<u8> {
+        self.card
+    }
+
+    pub(crate) fn class(self) -> Class {
+        self.class
+    }
+
+    /// The one that belongs to it before any exchange (T7).
+    pub(crate) fn first_stack(self) -> Stack {
+        let base = self.card.as_ptr().map_addr(|card| card & !(self.class.size() - 1));
+        Stack { base: NonNull::new(base).expect("no slot lies at the bottom of memory"), class: self.class }
+    }
+}
+
+/// The place of one stack, a plain address as well.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Stack {
+    base: NonNull<u8>,
+    class: Class,
+}
+
+// SAFETY: as for a slot.
+unsafe impl Send for Stack {}
+// SAFETY: as above.
+unsafe impl Sync for Stack {}
+
+impl Stack {
+    /// The one with this top.
+    pub(crate) fn below(top: NonNull<u8>, class: Class) -> Self {
+        Slot::new(top, class).first_stack()
+    }
+
     /// The lowest address, which is the guard's.
     pub(crate) fn base(self) -> *mut u8 {
         self.base.as_ptr()
@@ -119,18 +161,13 @@ impl Slot {
         self.class.size()
     }
 
-    pub(crate) fn class(self) -> Class {
-        self.class
-    }
-
-    /// The slot of `class` around `inside` (T3).
-    pub(crate) fn around<T>(inside: NonNull<T>, class: Class) -> Self {
-        let base = inside.cast::<u8>().as_ptr().map_addr(|address| address & !(class.size() - 1));
-        Self { base: NonNull::new(base).expect("no slot lies at the bottom of memory"), class }
-    }
-
-    /// One past the highest address. A multiple of its size (T3).
+    /// One past the highest address that a task can use. A card begins there.
     pub(crate) fn top(self) -> *mut u8 {
+        self.end().wrapping_sub(CARD_SIZE)
+    }
+
+    /// The end of the slot. A multiple of its size (T3).
+    pub(crate) fn end(self) -> *mut u8 {
         self.base().wrapping_add(self.size())
     }
 
@@ -140,7 +177,7 @@ impl Slot {
     }
 }
 
-/// Takes a slot of `class`: the one released last, or else one never used, whose memory is zero above the guard (T1).
+/// Takes a slot of `class`: the one released last, or else one never used, whose memory is zero (T1).
 ///
 /// # Errors
 ///
@@ -151,57 +188,61 @@ impl Slot {
 ///
 /// One short lock. From time to time, when all of the slots so far are taken, the system calls for the next ones.
 pub(crate) fn acquire(class: Class) -> Result<Slot, StackError> {
-    POOLS[class.index()].acquire()
+    let pool = &POOLS[class.index()];
+    pool.acquire().map(|index| pool.slot(index))
 }
 
 /// Gives a slot back. Its memory stays as it is, until it is trimmed (T1).
 ///
 /// # Safety
 ///
-/// The caller owns the slot (T2), and nothing runs or will run on it: its last task has ended, or never began. From here
+/// The caller owns the slot (T2), and nothing runs or will run on its stack: its last task has ended, or never began. From here
 /// on the next owner may write to it at any time.
 pub(crate) unsafe fn release(slot: Slot) {
+    let pool = &POOLS[slot.class.index()];
     // SAFETY: passed on.
-    unsafe { POOLS[slot.class.index()].release(slot) }
+    unsafe { pool.release(pool.index_of(slot)) }
 }
 
-/// The slot that contains `address`, if that slot was ever handed out. Safe to call in a signal handler.
-pub(crate) fn slot_of(address: usize) -> Option<Slot> {
+/// The stack that contains `address`, if it was ever handed out. Safe to call in a signal handler.
+pub(crate) fn around(address: usize) -> Option<Stack> {
     // The default first: nearly all are of that.
     let default = &POOLS[Class::DEFAULT.index()];
-    default.slot_of(address).or_else(|| POOLS.iter().find_map(|pool| pool.slot_of(address)))
+    default.around(address).or_else(|| POOLS.iter().find_map(|pool| pool.around(address)))
 }
 
 /// Calls `f` with every slot that was ever handed out, free or not, by their classes.
 ///
-/// Slots may come and go meanwhile. A slot handed out after the start is not among them.
+/// Slots may come and go meanwhile. A slot handed out after the start is not among them. Safe to call in a signal handler.
 pub(crate) fn for_each_slot(mut f: impl FnMut(Slot)) {
     POOLS.iter().for_each(|pool| pool.for_each_slot(&mut f));
 }
 
 /// Gives memory of free slots that nobody has needed for a while back to the system. True if there may be more to give.
+/// `stack_of` tells which stack belongs to a slot that is free (T7).
 ///
 /// For threads that have nothing else to do.
 ///
 /// # Cost
 ///
 /// A system call for each of up to `TRIMMED_AT_ONCE` slots. Each slot of a burst pays once.
-pub(crate) fn trim() -> bool {
+pub(crate) fn trim(stack_of: fn(Slot) -> Stack) -> bool {
     let now = now();
+    let trim = |pool: &Pool| pool.trim(now, |index| stack_of(pool.slot(index)));
     // Each of them gets its turn: one may be busy for ever.
-    POOLS.iter().filter(|pool| pool.trim(now)).count() > 0
+    POOLS.iter().filter(|pool| trim(pool)).count() > 0
 }
 
-/// The bytes between the top of a slot and the lowest page of it that was touched and is in memory.
-pub(crate) fn touched(slot: Slot) -> usize {
-    let (page, mut start) = (page_size(), slot.guard_end());
+/// The bytes between the end of a stack's slot and the lowest page of it that was touched and is in memory.
+pub(crate) fn touched(stack: Stack) -> usize {
+    let (page, mut start) = (page_size(), stack.guard_end());
     // From below, piece by piece, up to the first page that is there.
-    while start < slot.top() {
+    while start < stack.end() {
         let mut pages = [0_u8; 64];
-        let size = (slot.top().addr() - start.addr()).min(pages.len() * page);
+        let size = (stack.end().addr() - start.addr()).min(pages.len() * page);
         // SAFETY: asks about memory that is always mapped (T1), and writes one byte for each page of it.
         let result = unsafe { libc::mincore(start.cast(), size, pages.as_mut_ptr().cast()) };
-        assert_eq!(result, 0, "mincore of a slot: {}", std::io::Error::last_os_error());
+        assert_eq!(result, 0, "mincore of a stack: {}", std::io::Error::last_os_error());
         let pages = &pages[..size / page];
         let untouched = pages.iter().take_while(|&&page| page & 1 == 0).count();
         start = start.wrapping_add(untouched * page);
@@ -209,7 +250,7 @@ pub(crate) fn touched(slot: Slot) -> usize {
             break;
         }
     }
-    slot.top().addr() - start.addr()
+    stack.end().addr() - start.addr()
 }
 
 /// Slots of one class, free and taken. The process has `POOLS`; tests make smaller ones.
@@ -291,12 +332,25 @@ impl Pool {
         }
     }
 
-    fn acquire(&self) -> Result<Slot, StackError> {
+    fn region(&self) -> &Region {
+        self.region.get().expect("a slot comes from a region")
+    }
+
+    fn slot(&self, index: u32) -> Slot {
+        self.region().slot(index)
+    }
+
+    fn index_of(&self, slot: Slot) -> u32 {
+        self.region().index_of(slot.card.addr().get()).expect("a slot comes from its pool")
+    }
+
+    /// The index of a slot, the caller's from now on.
+    fn acquire(&self) -> Result<u32, StackError> {
         loop {
             if let Some(region) = self.region.get()
                 && let Some(index) = self.take(region)
             {
-                return Ok(region.slot(index));
+                return Ok(index);
             }
             self.grow()?;
         }
@@ -351,35 +405,21 @@ impl Pool {
         (BATCH_BYTES / self.class.size()).max(1) as u32
     }
 
-    unsafe fn release(&self, slot: Slot) {
-        // SAFETY: the caller's promise.
-        let index = unsafe { self.index_of_free(slot) };
-        self.put([index].into_iter());
-    }
-
-    /// The index of a slot on which nothing runs any more.
-    ///
     /// # Safety
     ///
     /// As for [`release`].
-    unsafe fn index_of_free(&self, slot: Slot) -> u32 {
-        let region = self.region.get().expect("a slot comes from a region");
-        let index = region.index_of(slot.base.addr().get()).expect("a slot comes from its pool");
-        debug_assert_eq!(region.link(index).load(Relaxed), IN_USE, "released twice");
-        // SAFETY: the caller owns the slot, and nothing runs on it.
-        unsafe { sanitizer::forget(slot.guard_end(), slot.top()) };
-        index
-    }
-
-    fn slot(&self, index: u32) -> Slot {
-        self.region.get().expect("a slot comes from a region").slot(index)
+    unsafe fn release(&self, index: u32) {
+        self.put([index].into_iter());
     }
 
     /// Free slots, the one to be taken first last.
     fn put(&self, indices: impl Iterator<Item = u32>) {
-        let region = self.region.get().expect("a slot comes from a region");
+        let region = self.region();
         let mut lists = self.lists.lock();
-        indices.for_each(|index| lists.warm.push(region, index));
+        indices.for_each(|index| {
+            debug_assert_eq!(region.link(index).load(Relaxed), IN_USE, "released twice");
+            lists.warm.push(region, index);
+        });
     }
 
     /// For a cache: one at least, the one to be taken first at the front.
@@ -401,12 +441,12 @@ impl Pool {
 
     /// Trims some of the slots that are idle at the time `now`, unless somebody else is at it, or makes slots ready. True if
     /// more are idle.
-    fn trim(&self, now: Tick) -> bool {
-        // SAFETY: free, and by T6 in our hands.
-        self.trim_with(now, |region, index| unsafe { region.trim(index, KEPT) })
+    fn trim(&self, now: Tick, stack_of: impl Fn(u32) -> Stack) -> bool {
+        // SAFETY: the stack of a slot that is free, and by T6 in our hands.
+        self.trim_with(now, |index| unsafe { Region::trim(stack_of(index), KEPT) })
     }
 
-    fn trim_with(&self, now: Tick, mut trim: impl FnMut(&Region, u32)) -> bool {
+    fn trim_with(&self, now: Tick, mut trim: impl FnMut(u32)) -> bool {
         let Some(region) = self.region.get() else { return false };
         let _one_at_a_time = match self.growth.try_lock() {
             Ok(guard) => guard,
@@ -426,21 +466,21 @@ impl Pool {
                 };
                 index
             };
-            trim(region, index);
+            trim(index);
             self.lists.lock().cold.push(region, index);
         }
         true
     }
 
-    fn slot_of(&self, address: usize) -> Option<Slot> {
+    fn around(&self, address: usize) -> Option<Stack> {
         let region = self.region.get()?;
         let index = region.index_of(address)?;
-        (index < self.handed_out.load(Acquire)).then(|| region.slot(index))
+        (index < self.handed_out.load(Acquire)).then(|| region.stack(index))
     }
 
     fn for_each_slot(&self, f: impl FnMut(Slot)) {
-        if let Some(region) = self.region.get() {
-            (0..self.handed_out.load(Acquire)).map(|index| region.slot(index)).for_each(f);
+        if self.region.get().is_some() {
+            (0..self.handed_out.load(Acquire)).map(|index| self.slot(index)).for_each(f);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The report of a stack overflow: who, how large, what to do; then the end of the process.
 //!
 //! ```text
-//!   SIGSEGV ──▶ in the guard of a slot, with the stack pointer near it? ── no ──▶ the handler before us
+//!   SIGSEGV ──▶ in the guard of a stack, with the stack pointer near it? ── no ──▶ the handler before us
 //!                                     │ yes
 //!                                     ▼
 //!               message to standard error, abort
@@ -13,7 +13,7 @@
 //!   signals blocked, and what the kernel would have done where there was none. std's report for OS threads goes on
 //!   working, and a null pointer still ends the process with SIGSEGV. The one difference: it runs on the signal stack.
 
-use super::{Slot, StackError, slot_of};
+use super::{Stack, StackError, around};
 use crate::arch;
 use std::ffi::{c_int, c_void};
 use std::marker::PhantomData;
@@ -24,10 +24,10 @@ use std::{
     mem, process, ptr,
 };
 
-/// Tells in a few words about the task in a slot, by calling the function with pieces of text.
+/// Tells in a few words about the task on a stack, by calling the function with pieces of text.
 ///
 /// Runs in a signal handler: it neither allocates nor locks, and does not trust what it reads to be complete.
-pub(crate) type Describe = fn(Slot, &mut dyn FnMut(&[u8]));
+pub(crate) type Describe = fn(Stack, &mut dyn FnMut(&[u8]));
 
 /// The smallest signal stack that the report and the handlers behind it are content with.
 const SIGNAL_STACK: usize = 64 * 1024;
@@ -71,36 +71,36 @@ unsafe extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context
     if code > 0 {
         // SAFETY: a SIGSEGV of the kernel's has an address.
         let address = unsafe { (*info).si_addr() }.addr();
-        if let Some(slot) = overflowed(address, stack_pointer) {
-            report(slot);
+        if let Some(stack) = overflowed(address, stack_pointer) {
+            report(stack);
         }
     }
     // SAFETY: our own arguments.
     unsafe { pass_on(signal, code, info, context) }
 }
 
-/// The slot whose guard `address` lies in, if the stack pointer says that it was reached from that stack.
+/// The stack whose guard `address` lies in, if the stack pointer says that it was reached from that stack.
 ///
 /// A stray pointer of an OS thread can hit a guard too, and no stack has overflowed then. The frame of a C function
-/// may reach below the guard, so the stack pointer may be in the slot below.
-fn overflowed(address: usize, stack_pointer: usize) -> Option<Slot> {
-    let slot = slot_of(address)?;
-    let near = slot.base().addr() - slot.size()..slot.top().addr();
-    (address < slot.guard_end().addr() && near.contains(&stack_pointer)).then_some(slot)
+/// may reach below the guard, so the stack pointer may be in the stack below.
+fn overflowed(address: usize, stack_pointer: usize) -> Option<Stack> {
+    let stack = around(address)?;
+    let near = stack.base().addr() - stack.size()..stack.top().addr();
+    (address < stack.guard_end().addr() && near.contains(&stack_pointer)).then_some(stack)
 }
 
 #[cold]
-fn report(slot: Slot) -> ! {
+fn report(stack: Stack) -> ! {
     // Another thread may overflow at the same moment. One report is enough; that thread waits for the end.
     static REPORTING: AtomicBool = AtomicBool::new(false);
     while REPORTING.swap(true, Relaxed) {
         // SAFETY: waits for a signal, touches nothing.
         unsafe { libc::pause() };
     }
-    let _ = writeln!(StandardError, "\ngreenlight: a green thread overflowed its stack of {} KiB", slot.size() / 1024);
+    let _ = writeln!(StandardError, "\ngreenlight: a green thread overflowed its stack of {} KiB", stack.size() / 1024);
     write_error(b"  ");
     if let Some(installed) = INSTALLED.get() {
-        (installed.describe)(slot, &mut write_error);
+        (installed.describe)(stack, &mut write_error);
     }
     write_error(
         b"\n  help: look for recursion without an end, keep large arrays on the heap (Box, Vec),\n  \

@@ -16,7 +16,7 @@
 //! gets its marks by one system call, where the kernel takes that (6.18 does): 600 ns a slot instead of 900.
 //! Huge pages are declined: a stack touches a page or two, and 2 MiB at once would be the memory of eight stacks.
 
-use super::{Class, Slot, StackError};
+use super::{CARD_SIZE, Class, Slot, Stack, StackError};
 use std::io;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
@@ -163,8 +163,13 @@ impl Region {
     pub(super) fn slot(&self, index: u32) -> Slot {
         debug_assert!(index < self.slots);
         // SAFETY: within the region by R1.
-        let base = unsafe { self.base.add(index as usize * self.class.size()) };
-        Slot { base, class: self.class }
+        let card = unsafe { self.base.add((index as usize + 1) * self.class.size() - CARD_SIZE) };
+        Slot { card, class: self.class }
+    }
+
+    /// Its stack, before any exchange.
+    pub(super) fn stack(&self, index: u32) -> Stack {
+        self.slot(index).first_stack()
     }
 
     /// The index of the slot around `address`, ready or not.
@@ -187,7 +192,7 @@ impl Region {
         if count == 0 {
             return Err(StackError::Exhausted { slots: self.slots, size: self.class.size() });
         }
-        let start = self.slot(first).base().cast();
+        let start = self.stack(first).base().cast();
         let size = count as usize * self.class.size();
         // SAFETY: slots of ours that nobody uses yet.
         if unsafe { libc::mprotect(start, size, libc::PROT_READ | libc::PROT_WRITE) } != 0 {
@@ -200,7 +205,7 @@ impl Region {
                 done += marked;
                 continue;
             }
-            match self.guard(self.slot(first + done)) {
+            match self.guard(self.stack(first + done)) {
                 Ok(()) => done += 1,
                 Err(error) if done == 0 => return Err(error),
                 // The rest is writable without a guard, and not ready: the next call starts there.
@@ -219,8 +224,8 @@ impl Region {
         let size = guard_size();
         let guards: [_; MARKED_AT_ONCE] = std::array::from_fn(|i| {
             // Of those past the last one nothing is told to the kernel.
-            let slot = self.slot((first + i as u32).min(self.slots - 1));
-            libc::iovec { iov_base: slot.base().cast(), iov_len: size }
+            let stack = self.stack((first + i as u32).min(self.slots - 1));
+            libc::iovec { iov_base: stack.base().cast(), iov_len: size }
         });
         let count = guards.len().min(count as usize);
         // SAFETY: memory of ours that nobody uses yet, and `count` valid ranges of it.
@@ -244,27 +249,26 @@ impl Region {
         }
     }
 
-    /// Gives the memory of a slot back to the system, but for the guard and the topmost `kept` bytes: it is zero again.
+    /// Gives the memory of a stack back to the system, but for the guard, and the topmost `kept` bytes with the card: it is zero again.
     ///
     /// # Safety
     ///
-    /// The slot is ready, and nobody uses it.
-    pub(super) unsafe fn trim(&self, index: u32, kept: usize) {
-        let slot = self.slot(index);
-        let (start, kept) = (slot.guard_end(), kept.next_multiple_of(page_size()));
-        let size = slot.top().addr() - start.addr() - kept;
+    /// The stack is ready, and nobody uses it.
+    pub(super) unsafe fn trim(stack: Stack, kept: usize) {
+        let (start, kept) = (stack.guard_end(), kept.next_multiple_of(page_size()));
+        let size = stack.end().addr() - start.addr() - kept;
         // Refused where memory is locked: that was not to be given back then.
-        // SAFETY: the slot is the caller's, and its memory stays mapped.
+        // SAFETY: the stack is the caller's, and its memory stays mapped.
         unsafe { libc::madvise(start.cast(), size, libc::MADV_DONTNEED) };
     }
 
-    /// Makes the guard of a slot that nobody uses yet.
-    fn guard(&self, slot: Slot) -> Result<(), StackError> {
-        let (start, size) = (slot.base().cast(), guard_size());
+    /// Makes the guard of a stack that nobody uses yet.
+    fn guard(&self, stack: Stack) -> Result<(), StackError> {
+        let (start, size) = (stack.base().cast(), guard_size());
         while !self.protect.load(Relaxed) {
             // SAFETY: memory of ours that nobody uses yet.
             if unsafe { libc::madvise(start, size, MADV_GUARD_INSTALL) } == 0 {
-                if slot != self.slot(0) || faults(start, size) {
+                if stack != self.stack(0) || faults(start, size) {
                     return Ok(());
                 }
                 self.protect.store(true, Relaxed);

@@ -22,7 +22,7 @@
 //! fiber's address and 0: the task's header has the fiber's, made when the stack is first entered, destroyed by N2.
 //!
 //! Frames of a task that never returned from them (it switched away for ever) leave poisoned bytes behind; `forget`
-//! cleans them, so that the slot's next owner is not blamed.
+//! cleans them, so that the stack's next owner is not blamed.
 
 use std::ffi::c_void;
 
@@ -82,15 +82,10 @@ pub(crate) unsafe fn finish_switch(fake: *mut c_void) -> (*const u8, usize) {
 /// # Safety
 ///
 /// The memory is mapped, and no frame or object that lives there is in use.
-#[inline(always)]
+#[cfg(greenlight_asan)]
 pub(crate) unsafe fn forget(start: *const u8, end: *const u8) {
-    #[cfg(greenlight_asan)]
     // SAFETY: as the caller promises.
-    unsafe {
-        __asan_unpoison_memory_region(start.cast(), end.addr() - start.addr())
-    };
-    #[cfg(not(greenlight_asan))]
-    let _ = (start, end);
+    unsafe { __asan_unpoison_memory_region(start.cast(), end.addr() - start.addr()) };
 }
 
 /// ThreadSanitizer's view of stacks. A switch orders what came before it on one fiber before what comes after it on the other, as

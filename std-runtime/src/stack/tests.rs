@@ -2,6 +2,7 @@
 //! their own.
 
 use super::*;
+use crate::header::TaskRef;
 use std::collections::HashSet;
 #[cfg(not(any(greenlight_asan, greenlight_tsan)))]
 use std::os::unix::process::ExitStatusExt;
@@ -75,9 +76,15 @@ fn leak(slots: u32, guards: Guards) -> &'static Pool {
     Box::leak(Box::new(Pool::new(Class::DEFAULT, slots, guards)))
 }
 
-fn release(pool: &Pool, slot: Slot) {
+/// A slot, by the stack that belongs to it: nobody here exchanges them (T7).
+fn acquire_from(pool: &Pool) -> Result<Stack, StackError> {
+    pool.acquire().map(|index| pool.region().stack(index))
+}
+
+fn release(pool: &Pool, stack: Stack) {
+    let index = pool.region().index_of(stack.base().addr()).unwrap();
     // SAFETY: the tests own what they acquired, and run nothing on it unless they say so.
-    unsafe { pool.release(slot) }
+    unsafe { pool.release(index) }
 }
 
 fn byte(address: *mut u8) -> &'static AtomicU8 {
@@ -95,13 +102,13 @@ fn areas() -> usize {
 #[test]
 fn last_released_is_first_acquired() {
     let pool = leak(100, Guards::Marked);
-    let [a, b, c] = std::array::from_fn(|_| pool.acquire().unwrap());
+    let [a, b, c] = std::array::from_fn(|_| acquire_from(pool).unwrap());
     assert!(a != b && b != c && a != c);
     release(pool, a);
     release(pool, c);
     release(pool, b);
-    assert_eq!([b, c, a], std::array::from_fn(|_| pool.acquire().unwrap()));
-    let fresh = pool.acquire().unwrap();
+    assert_eq!([b, c, a], std::array::from_fn(|_| acquire_from(pool).unwrap()));
+    let fresh = acquire_from(pool).unwrap();
     assert!(![a, b, c].contains(&fresh));
 }
 
@@ -110,51 +117,52 @@ fn last_released_is_first_acquired() {
 #[cfg_attr(not(debug_assertions), ignore = "checked with debug assertions only")]
 fn second_release_is_caught() {
     let pool = leak(100, Guards::Marked);
-    let slot = pool.acquire().unwrap();
+    let slot = acquire_from(pool).unwrap();
     release(pool, slot);
     assert!(catch_unwind(AssertUnwindSafe(|| release(pool, slot))).is_err());
 }
 
-/// T1, T3: zero, writable from the guard's end to the top, kept across a release, aligned to the slot's size.
+/// T1, T3: zero, writable from the guard's end to the slot's, kept across a release, aligned to the slot's size. The card lies above the stack.
 #[test]
 fn memory_is_zero_at_first_and_stays() {
     for guards in [Guards::Marked, Guards::Protected] {
         let pool = leak(40, guards);
         for round in 0..40 {
-            let slot = pool.acquire().unwrap();
-            assert_eq!(slot.base().addr() % Class::DEFAULT.size(), 0);
-            assert_eq!(slot.top().addr() - slot.base().addr(), Class::DEFAULT.size());
-            assert_eq!(slot.guard_end().addr() - slot.base().addr(), guard_size());
-            for edge in [slot.guard_end(), slot.top().wrapping_sub(1)] {
+            let stack = acquire_from(pool).unwrap();
+            assert_eq!(stack.base().addr() % Class::DEFAULT.size(), 0);
+            assert_eq!(stack.end().addr() - stack.base().addr(), Class::DEFAULT.size());
+            assert_eq!(stack.guard_end().addr() - stack.base().addr(), guard_size());
+            assert_eq!(stack.end().addr() - stack.top().addr(), CARD_SIZE);
+            for edge in [stack.guard_end(), stack.end().wrapping_sub(1)] {
                 assert_eq!(byte(edge).swap(round + 1, Relaxed), 0);
             }
             if round % 2 == 0 {
-                release(pool, slot);
-                assert_eq!(byte(slot.guard_end()).load(Relaxed), round + 1, "the pool wrote to a slot");
-                assert_eq!(byte(slot.top().wrapping_sub(1)).load(Relaxed), round + 1, "the pool wrote to a slot");
-                assert_eq!(pool.acquire().unwrap(), slot);
+                release(pool, stack);
+                assert_eq!(byte(stack.guard_end()).load(Relaxed), round + 1, "the pool wrote to a slot");
+                assert_eq!(byte(stack.end().wrapping_sub(1)).load(Relaxed), round + 1, "the pool wrote to a slot");
+                assert_eq!(acquire_from(pool).unwrap(), stack);
             }
         }
     }
 }
 
-/// T4: `slot_of` knows the first and the last byte of each slot handed out, free or not, and nothing else.
+/// T4: `around` knows the first and the last byte of each stack handed out, free or not, and nothing else.
 #[test]
-fn slot_of_knows_the_bounds() {
+fn around_knows_the_bounds() {
     let pool = leak(100, Guards::Marked);
-    assert_eq!(pool.slot_of(0), None);
-    assert_eq!(pool.slot_of(usize::MAX), None);
-    let [a, b] = std::array::from_fn(|_| pool.acquire().unwrap());
+    assert_eq!(pool.around(0), None);
+    assert_eq!(pool.around(usize::MAX), None);
+    let [a, b] = std::array::from_fn(|_| acquire_from(pool).unwrap());
     release(pool, a);
-    assert_eq!(a.top(), b.base());
-    for slot in [a, b] {
-        assert_eq!(pool.slot_of(slot.base().addr()), Some(slot));
-        assert_eq!(pool.slot_of(slot.top().addr() - 1), Some(slot));
+    assert_eq!(a.end(), b.base());
+    for stack in [a, b] {
+        assert_eq!(pool.around(stack.base().addr()), Some(stack));
+        assert_eq!(pool.around(stack.end().addr() - 1), Some(stack));
     }
-    assert_eq!(pool.slot_of(a.base().addr() - 1), None);
-    assert_eq!(pool.slot_of(b.top().addr()), None, "ready, but never handed out");
+    assert_eq!(pool.around(a.base().addr() - 1), None);
+    assert_eq!(pool.around(b.end().addr()), None, "ready, but never handed out");
     let mut all = Vec::new();
-    pool.for_each_slot(|slot| all.push(slot));
+    pool.for_each_slot(|slot| all.push(pool.region().stack(pool.index_of(slot))));
     assert_eq!(all, [a, b]);
 }
 
@@ -162,12 +170,12 @@ fn slot_of_knows_the_bounds() {
 #[test]
 fn exhausted_pool_says_so() {
     let pool = leak(BATCH + 1, Guards::Marked);
-    let slots: Vec<_> = (0..=BATCH).map(|_| pool.acquire().unwrap()).collect();
-    let error = pool.acquire().unwrap_err();
+    let slots: Vec<_> = (0..=BATCH).map(|_| acquire_from(pool).unwrap()).collect();
+    let error = acquire_from(pool).unwrap_err();
     assert_eq!(error, StackError::Exhausted { slots: BATCH + 1, size: Class::DEFAULT.size() });
     assert!(error.to_string().contains("33 green thread stacks are in use"), "{error}");
     release(pool, slots[7]);
-    assert_eq!(pool.acquire(), Ok(slots[7]));
+    assert_eq!(acquire_from(pool), Ok(slots[7]));
 }
 
 /// T2, T4, T5, from many threads, which trim what is idle too: a byte in each slot says whether it is owned.
@@ -182,7 +190,7 @@ fn no_slot_is_given_twice() {
                 for round in 0..20_000_usize {
                     // Up and down, each thread at a pace of its own, so that the pool grows while others release.
                     if held.len() < 200 && (round * (thread + 3)) % 5 < 3 {
-                        let slot = pool.acquire().unwrap();
+                        let slot = acquire_from(pool).unwrap();
                         assert_eq!(byte(slot.guard_end()).swap(1, Relaxed), 0, "given twice");
                         held.push(slot);
                     } else if let Some(slot) = held.pop() {
@@ -190,7 +198,7 @@ fn no_slot_is_given_twice() {
                         release(pool, slot);
                     }
                     if round % 16 == 0 {
-                        pool.trim(round as Tick * IDLE_NANOS);
+                        pool.trim(round as Tick * IDLE_NANOS, |index| pool.region().stack(index));
                     }
                 }
                 held.into_iter().for_each(|slot| {
@@ -201,9 +209,13 @@ fn no_slot_is_given_twice() {
         }
     });
     let mut known = HashSet::new();
-    pool.for_each_slot(|slot| assert!(known.insert(slot.base().addr())));
+    pool.for_each_slot(|slot| assert!(known.insert(slot.card())));
+    let known: HashSet<_> = known
+        .into_iter()
+        .map(|card| pool.region().stack(pool.index_of(Slot::new(card, Class::DEFAULT))).base().addr())
+        .collect();
     // All of them are free now: as many can be had without another first use, and each of them once.
-    let again: HashSet<_> = known.iter().map(|_| pool.acquire().unwrap().base().addr()).collect();
+    let again: HashSet<_> = known.iter().map(|_| acquire_from(pool).unwrap().base().addr()).collect();
     assert_eq!(again, known);
 }
 
@@ -212,20 +224,20 @@ fn no_slot_is_given_twice() {
 #[test]
 fn idle_slots_are_trimmed() {
     let pool = leak(400, Guards::Marked);
-    let slots: Vec<_> = (0..200).map(|_| pool.acquire().unwrap()).collect();
-    let whole = slots[0].top().addr() - slots[0].guard_end().addr();
+    let slots: Vec<_> = (0..200).map(|_| acquire_from(pool).unwrap()).collect();
+    let whole = slots[0].end().addr() - slots[0].guard_end().addr();
     for slot in &slots {
         assert_eq!(touched(*slot), 0);
-        byte(slot.top().wrapping_sub(KEPT)).store(7, Relaxed);
+        byte(slot.end().wrapping_sub(KEPT)).store(7, Relaxed);
         byte(slot.guard_end()).store(7, Relaxed);
         assert_eq!(touched(*slot), whole);
     }
     let (taken, free) = slots.split_at(50);
     free.iter().for_each(|slot| release(pool, *slot));
-    let trim_all = |time| while pool.trim(time) {};
+    let trim_all = |time| while pool.trim(time, |index| pool.region().stack(index)) {};
     trim_all(IDLE_NANOS); // from now on they are idle, unless they are needed
     for _ in 0..2 {
-        let needed: Vec<_> = (0..20).map(|_| pool.acquire().unwrap()).collect();
+        let needed: Vec<_> = (0..20).map(|_| acquire_from(pool).unwrap()).collect();
         needed.into_iter().for_each(|slot| release(pool, slot));
     }
     trim_all(2 * IDLE_NANOS - 1);
@@ -239,13 +251,13 @@ fn idle_slots_are_trimmed() {
         assert_eq!(touched(*slot), whole);
         assert_eq!(byte(slot.guard_end()).load(Relaxed), 7);
     }
-    let mut again: Vec<_> = free.iter().map(|_| pool.acquire().unwrap()).collect();
+    let mut again: Vec<_> = free.iter().map(|_| acquire_from(pool).unwrap()).collect();
     again[..20].sort_by_key(|slot| slot.base());
     again[20..].sort_by_key(|slot| slot.base());
     assert_eq!((&again[..20], &again[20..]), (warm, cold));
     for slot in cold {
         assert_eq!(byte(slot.guard_end()).load(Relaxed), 0);
-        assert_eq!(byte(slot.top().wrapping_sub(KEPT)).load(Relaxed), 7);
+        assert_eq!(byte(slot.end().wrapping_sub(KEPT)).load(Relaxed), 7);
     }
 }
 
@@ -254,15 +266,15 @@ fn idle_slots_are_trimmed() {
 #[test]
 fn slot_that_is_being_trimmed_is_not_missed() {
     let pool = leak(BATCH, Guards::Marked);
-    let slots: Vec<_> = (0..BATCH).map(|_| pool.acquire().unwrap()).collect();
+    let slots: Vec<_> = (0..BATCH).map(|_| acquire_from(pool).unwrap()).collect();
     release(pool, slots[3]);
-    let nothing_yet = |_: &Region, _| unreachable!("it has just become idle");
+    let nothing_yet = |_| unreachable!("it has just become idle");
     assert!(!pool.trim_with(IDLE_NANOS, nothing_yet));
     std::thread::scope(|scope| {
         let mut waiting = None;
-        pool.trim_with(IDLE_NANOS * 2, |region, index| {
-            assert_eq!(region.slot(index), slots[3]);
-            waiting = Some(scope.spawn(|| pool.acquire()));
+        pool.trim_with(IDLE_NANOS * 2, |index| {
+            assert_eq!(pool.region().stack(index), slots[3]);
+            waiting = Some(scope.spawn(|| acquire_from(pool)));
             std::thread::sleep(std::time::Duration::from_millis(20)); // for it to look now
         });
         assert_eq!(waiting.expect("trimmed").join().unwrap(), Ok(slots[3]));
@@ -274,7 +286,7 @@ fn slot_that_is_being_trimmed_is_not_missed() {
 #[cfg(not(greenlight_asan))] // the sanitizer looks at the arguments of system calls itself
 fn marks_that_do_not_hold_are_not_relied_on() {
     let pool = leak(40, Guards::Marked);
-    let slot = pool.acquire().unwrap();
+    let slot = acquire_from(pool).unwrap();
     let guards = pool.region.get().unwrap().guards();
     let mut pipe = [0; 2];
     // SAFETY: two descriptors into a local; marks the end of the slot, which is ours and nobody's stack; then has the
@@ -299,7 +311,7 @@ fn each_slot_of_each_batch_has_its_guard() {
     // SAFETY: has the kernel read a byte, if it can.
     let is_readable = |address: *mut u8| unsafe { libc::write(pipe[1], address.cast(), 1) == 1 };
     for n in 0..slots {
-        let slot = pool.acquire().unwrap();
+        let slot = acquire_from(pool).unwrap();
         assert!(!is_readable(slot.base()) && !is_readable(slot.guard_end().wrapping_sub(1)), "slot {n} has none");
         assert!(is_readable(slot.guard_end()), "the guard of slot {n} is too large");
     }
@@ -309,7 +321,8 @@ fn each_slot_of_each_batch_has_its_guard() {
 #[test]
 fn the_pool_of_the_process_works() {
     let slot = acquire(Class::DEFAULT).unwrap();
-    assert_eq!(slot_of(slot.top().addr() - 8), Some(slot));
+    let stack = TaskRef::stack_of(slot);
+    assert_eq!(around(stack.top().addr() - 8), Some(stack));
     let mut seen = false;
     for_each_slot(|each| seen |= each == slot);
     assert!(seen);
@@ -325,7 +338,7 @@ fn a_hundred_thousand_slots_take_a_handful_of_areas() {
         let pool = leak(1 << 17, Guards::Marked);
         let before = areas();
         for n in 0..100_000 {
-            let slot = pool.acquire().unwrap();
+            let slot = acquire_from(pool).unwrap();
             if pool.region.get().unwrap().guards() == Guards::Protected {
                 return; // An older kernel: two areas each, as another test says.
             }
@@ -345,7 +358,7 @@ fn protected_guards_take_two_areas_each() {
     in_child_ok(test_name!("protected_guards_take_two_areas_each"), || {
         let pool = leak(1 << 17, Guards::Protected);
         let before = areas();
-        let slots: Vec<_> = (0..BATCH * 10).map(|_| pool.acquire().unwrap()).collect();
+        let slots: Vec<_> = (0..BATCH * 10).map(|_| acquire_from(pool).unwrap()).collect();
         let grown = areas() - before;
         assert!((slots.len() * 2..slots.len() * 2 + 6).contains(&grown), "{grown} more areas");
     });
@@ -356,18 +369,18 @@ fn protected_guards_take_two_areas_each() {
 fn refused_marks_fall_back_to_protection() {
     in_child_ok(test_name!("refused_marks_fall_back_to_protection"), || {
         let pool = leak(64, Guards::Marked);
-        let first = pool.acquire().unwrap();
+        let first = acquire_from(pool).unwrap();
         let region = pool.region.get().unwrap();
         if region.guards() == Guards::Protected {
             return; // An older kernel, which has made the point already.
         }
-        let unready = region.slot(BATCH).base().cast();
+        let unready = region.stack(BATCH).base().cast();
         // SAFETY: a slot of ours that nobody uses yet; MLOCK_ONFAULT takes no memory.
         let locked = unsafe { libc::mlock2(unready, Class::DEFAULT.size(), libc::MLOCK_ONFAULT as _) };
         if locked != 0 {
             return; // Not allowed to lock memory here.
         }
-        let rest: Vec<_> = (1..64).map(|_| pool.acquire().unwrap()).collect();
+        let rest: Vec<_> = (1..64).map(|_| acquire_from(pool).unwrap()).collect();
         assert_eq!(region.guards(), Guards::Protected);
         for slot in rest {
             byte(slot.guard_end()).store(1, Relaxed);
@@ -388,7 +401,7 @@ fn limit_on_areas_is_named() {
         let pool = leak(1 << 17, Guards::Protected);
         let mut last = None;
         let error = loop {
-            match pool.acquire() {
+            match acquire_from(pool) {
                 Ok(slot) => last = Some(slot),
                 Err(error) => break error,
             }
@@ -400,7 +413,7 @@ fn limit_on_areas_is_named() {
         assert!(text.contains("vm.max_map_count"), "{text}");
         assert!(pool.handed_out.load(Relaxed) > limit / 2 - 1000);
         release(pool, slot);
-        assert_eq!(pool.acquire(), Ok(slot));
+        assert_eq!(acquire_from(pool), Ok(slot));
     });
 }
 
@@ -414,7 +427,8 @@ fn small_address_space_gets_a_small_region() {
         // SAFETY: reads a local.
         assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) }, 0);
         let slot = acquire(Class::DEFAULT).unwrap();
-        byte(slot.guard_end()).store(1, Relaxed);
+        byte(slot.first_stack().guard_end()).store(1, Relaxed);
+        byte(slot.card().as_ptr().wrapping_add(CARD_SIZE - 1)).store(1, Relaxed);
         let slots = POOLS[Class::DEFAULT.index()].region.get().unwrap().slots();
         assert!((1 << 10..=1 << 12).contains(&slots), "{slots}");
         assert!(Vec::<u8>::new().try_reserve_exact(512 << 20).is_ok(), "nothing left for the program");
@@ -428,7 +442,7 @@ fn guards_fault() {
     let cases = ["marked, first", "marked, last", "protected, first", "protected, last", "no guard"];
     let [faults @ .., no_fault] = in_children(test_name!("guards_fault"), cases, |case| {
         let pool = leak(100, if case.starts_with("marked") { Guards::Marked } else { Guards::Protected });
-        let slots: Vec<_> = (0..40).map(|_| pool.acquire().unwrap()).collect();
+        let slots: Vec<_> = (0..40).map(|_| acquire_from(pool).unwrap()).collect();
         let slot = slots[37];
         byte(slot.guard_end()).store(1, Relaxed);
         match case.rsplit(' ').next() {
@@ -464,15 +478,16 @@ fn slots_of_all_classes_know_their_size() {
     assert_eq!(classes.first().copied(), Class::with(0));
     let slots: Vec<_> = classes.iter().map(|&class| acquire(class).unwrap()).collect();
     for (class, slot) in classes.into_iter().zip(slots) {
-        assert_eq!((slot.base().addr() % class.size(), slot.size()), (0, class.size()));
-        for address in [slot.base(), slot.guard_end(), slot.top().wrapping_sub(1)] {
-            assert_eq!(slot_of(address.addr()), Some(slot));
+        let stack = TaskRef::stack_of(slot);
+        assert_eq!((stack.base().addr() % class.size(), stack.size()), (0, class.size()));
+        for address in [stack.base(), stack.guard_end(), stack.end().wrapping_sub(1)] {
+            assert_eq!(around(address.addr()), Some(stack));
         }
-        let before = touched(slot); // it may be another test's, that was given back
-        byte(slot.top().wrapping_sub(1)).store(1, Relaxed);
-        assert_eq!(touched(slot), before.max(page_size()));
-        byte(slot.guard_end()).store(1, Relaxed);
-        assert_eq!(touched(slot), slot.top().addr() - slot.guard_end().addr());
+        let before = touched(stack); // it may be another test's, that was given back
+        byte(stack.end().wrapping_sub(1)).store(1, Relaxed);
+        assert_eq!(touched(stack), before.max(page_size()));
+        byte(stack.guard_end()).store(1, Relaxed);
+        assert_eq!(touched(stack), stack.end().addr() - stack.guard_end().addr());
         // SAFETY: acquired above, and nothing runs on it.
         unsafe { super::release(slot) };
     }

@@ -2,7 +2,7 @@
 //!
 //! A blocking call in a poll parks the carrier; with none at work, the worker takes another for the futures that wait.
 
-use super::{After, Worker, acquire_stack, current_task};
+use super::{After, Worker, acquire_slot, current_task};
 use crate::{
     header::{Spawn, TaskRef},
     stack::Class,
@@ -67,7 +67,7 @@ impl Worker {
 
     #[cold]
     fn new_carrier(&'static self) -> Option<TaskRef> {
-        let slot = acquire_stack(Some(self), Class::DEFAULT).ok()?;
+        let slot = acquire_slot(Some(self), Class::DEFAULT).ok()?;
         // SAFETY: nothing is borrowed.
         let outcome = unsafe { TaskRef::prepare(slot, self.shared, Spawn::here(), move || self.carry()) };
         let carrier = outcome.task();

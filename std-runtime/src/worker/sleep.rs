@@ -149,7 +149,7 @@ impl Worker {
                 self.rest(Some(nap));
                 while self.mode.is_asleep() {
                     self.local.stacks.give_back();
-                    while crate::stack::trim() && self.mode.is_asleep() {}
+                    while crate::stack::trim(crate::header::TaskRef::stack_of) && self.mode.is_asleep() {}
                     if !crate::deadlock::look() || nap > LAST_NAP {
                         break;
                     }

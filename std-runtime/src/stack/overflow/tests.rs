@@ -7,9 +7,9 @@ use std::hint::black_box;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Output;
 
-fn describe(slot: Slot, out: &mut dyn FnMut(&[u8])) {
+fn describe(stack: Stack, out: &mut dyn FnMut(&[u8])) {
     out(b"told by the callback: ");
-    out(if slot_of(slot.base().addr()) == Some(slot) { b"a slot" } else { b"no slot" });
+    out(if around(stack.base().addr()) == Some(stack) { b"a slot" } else { b"no slot" });
 }
 
 fn text(output: &Output) -> String {
@@ -34,13 +34,14 @@ fn on_a_slot(body: fn()) -> ! {
         unsafe { mem::transmute::<*mut (), fn()>(arg)() };
         process::exit(3);
     }
+    // In a process of its own, where no task has run (T7).
     let _neighbor = acquire(Class::DEFAULT).unwrap();
-    let slot = acquire(Class::DEFAULT).unwrap();
+    let stack = acquire(Class::DEFAULT).unwrap().first_stack();
     let mut here = ptr::null_mut();
-    // SAFETY: a slot of ours; `here` is never loaded.
+    // SAFETY: the stack of a slot of ours; `here` is never loaded.
     unsafe {
-        let there = arch::prepare(slot.top(), entry, body as *mut ());
-        sanitizer::start_switch(ptr::null_mut(), slot.guard_end(), slot.top().addr() - slot.guard_end().addr());
+        let there = arch::prepare(stack.top(), entry, body as *mut ());
+        sanitizer::start_switch(ptr::null_mut(), stack.guard_end(), stack.top().addr() - stack.guard_end().addr());
         arch::switch(&mut here, there);
     }
     unreachable!("nobody switches back");
@@ -150,9 +151,9 @@ unsafe fn asm_read(address: usize) {
 fn stray_pointer_into_a_guard_is_no_overflow() {
     let output = in_child(test_name!("stray_pointer_into_a_guard_is_no_overflow"), || {
         install(describe);
-        let slot = acquire(Class::DEFAULT).unwrap();
+        let stack = acquire(Class::DEFAULT).unwrap().first_stack();
         // SAFETY: as above.
-        unsafe { asm_read(slot.base().addr()) };
+        unsafe { asm_read(stack.base().addr()) };
     });
     assert_eq!(output.status.signal(), Some(libc::SIGSEGV), "{:?}", output.status);
     assert!(!text(&output).contains("greenlight"), "{}", text(&output));

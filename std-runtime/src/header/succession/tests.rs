@@ -1,0 +1,173 @@
+//! K8, by tasks that run: who begins where, that no two are on one stack, and what is done to the stacks of free slots.
+
+use super::*;
+use crate::{
+    JoinHandle, Runtime, channel, go, sleep, stack,
+    stack::tests::{in_child, in_child_ok, test_name},
+    task, worker, yield_now,
+};
+use std::{collections::HashSet, hint::black_box, time::Duration};
+
+/// The base of the stack that calls.
+fn here() -> usize {
+    let local = 0_u8;
+    let around = stack::around(black_box(&raw const local).addr()).expect("on a stack of the pool");
+    assert_eq!(Some(around), worker::current_task().map(TaskRef::stack), "the card says something else");
+    around.base().addr()
+}
+
+fn on_one_worker<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
+    Runtime::builder().workers(1).spare_workers(0).build().unwrap().go(f).join().unwrap()
+}
+
+/// No two cards have the same stack, and each has one of its class.
+fn assert_each_has_its_own() {
+    let mut stacks = HashSet::new();
+    stack::for_each_slot(|slot| {
+        let stack = TaskRef::stack_of(slot);
+        assert_eq!(stack.size(), slot.class().size());
+        assert!(stacks.insert(stack.base().addr()), "two cards with one stack");
+    });
+}
+
+/// A hundred that wait for nothing use one stack; one that waits keeps it, and the next begins on another.
+#[test]
+#[cfg(not(greenlight_tsan))]
+fn one_stack_is_enough_for_tasks_that_wait_for_nothing() {
+    in_child_ok(test_name!("one_stack_is_enough_for_tasks_that_wait_for_nothing"), || {
+        on_one_worker(|| {
+            // All run while the spawner sleeps: one whose end wakes it would go before those that have not begun.
+            let spawn = || {
+                let tasks: Vec<_> = (0..100).map(|_| go(here)).collect();
+                sleep(Duration::from_millis(20));
+                tasks
+            };
+            let join =
+                |tasks: Vec<JoinHandle<usize>>| tasks.into_iter().map(|t| t.join().unwrap()).collect::<HashSet<_>>();
+            assert_eq!(join(spawn()).len(), 1);
+            let (tx, rx) = channel::bounded::<()>(0);
+            let waiting: Vec<_> = (0..10)
+                .map(|_| {
+                    let rx = rx.clone();
+                    go(move || {
+                        let before = here();
+                        let _ = rx.recv();
+                        assert_eq!(here(), before, "moved to another stack");
+                        before
+                    })
+                })
+                .collect();
+            sleep(Duration::from_millis(20));
+            let others = join(spawn());
+            drop(tx);
+            let waited = join(waiting);
+            assert_eq!(waited.len(), 10, "two waited on one stack");
+            assert!(others.is_disjoint(&waited), "on the stack of one that waits");
+        });
+        assert_each_has_its_own();
+    });
+}
+
+/// Tasks of all kinds of ends, on several workers, some of which roam: no two are on one stack at a time, and what they have there stays.
+#[test]
+fn nobody_loses_what_is_on_its_stack() {
+    in_child_ok(test_name!("nobody_loses_what_is_on_its_stack"), || {
+        fn family(depth: u32, seed: u64) -> u64 {
+            let mine = black_box([seed; 64]);
+            let children: Vec<_> = (0..if depth == 0 { 0 } else { 4 })
+                .map(|n| {
+                    let seed = seed * 5 + n;
+                    let builder = task::Builder::new().stack_size(if n == 1 { 40_000 } else { 200_000 });
+                    // SAFETY: nothing here belongs to a thread.
+                    let builder = if n == 2 { unsafe { builder.roaming() } } else { builder };
+                    builder.spawn(move || match seed % 7 {
+                        0 => panic!("by design"),
+                        1 => loop {
+                            sleep(Duration::from_millis(1)); // to its cancellation
+                        },
+                        2 | 3 => {
+                            let before = here();
+                            sleep(Duration::from_micros(seed % 300));
+                            assert_eq!(here(), before);
+                            family(depth - 1, seed)
+                        }
+                        _ => family(depth - 1, seed),
+                    })
+                })
+                .collect();
+            yield_now();
+            let sum = children.into_iter().fold(1, |sum, child| {
+                child.cancel();
+                sum + child.join().unwrap_or(0)
+            });
+            assert!(mine.iter().all(|word| *word == seed), "somebody else was on this stack");
+            black_box(&mine);
+            sum
+        }
+        std::panic::set_hook(Box::new(|_| {}));
+        let runtime = Runtime::builder().workers(3).build().unwrap();
+        for round in 0..20 {
+            let families: Vec<_> = (0..8).map(|n| runtime.go(move || family(4, round * 8 + n + 1))).collect();
+            for family in families {
+                assert!(family.join().unwrap() > 0);
+            }
+        }
+        assert_each_has_its_own();
+    });
+}
+
+/// What a free slot gives back to the system is the stack that belongs to it by now, not the first one: somebody is on that.
+#[test]
+#[cfg(not(any(greenlight_asan, greenlight_tsan)))] // the first has frames elsewhere, the second exchanges nothing
+fn stack_of_a_free_slot_is_trimmed_and_no_other() {
+    #[inline(never)]
+    fn deep(until: &channel::Receiver<()>) -> bool {
+        let frame = black_box([7_u8; 100_000]);
+        let _ = until.recv();
+        black_box(&frame).iter().all(|byte| *byte == 7)
+    }
+    in_child_ok(test_name!("stack_of_a_free_slot_is_trimmed_and_no_other"), || {
+        let (tx, rx) = channel::bounded::<()>(0);
+        let runtime = Runtime::builder().workers(1).spare_workers(0).build().unwrap();
+        let card = || worker::current_task().map(TaskRef::as_raw).unwrap().addr();
+        let both = runtime.go(move || {
+            // The newest begins first: `brief` on its own stack, `long` after it on the same.
+            let long = go(move || (card(), here(), deep(&rx)));
+            let brief = go(move || (card(), here()));
+            sleep(Duration::from_millis(20));
+            (long, brief.join().unwrap())
+        });
+        let (long, (brief_card, brief_stack)) = both.join().unwrap();
+        // Several times as long as it takes until a free slot is trimmed, with the worker asleep and nothing set.
+        std::thread::sleep(Duration::from_millis(300));
+        drop(tx);
+        let (long_card, long_stack, kept) = long.join().unwrap();
+        assert_ne!(brief_card, long_card);
+        assert_eq!(brief_stack, long_stack);
+        assert!(kept, "the stack of a task that waits was given back");
+    });
+}
+
+/// The report of an overflow names the task that has overflowed, not the one whose slot the stack was in at first.
+#[test]
+#[cfg(not(any(greenlight_asan, greenlight_tsan)))] // they handle SIGSEGV in our place
+fn overflow_names_who_is_on_the_stack() {
+    #[expect(unconditional_recursion)]
+    #[inline(never)]
+    fn dig(depth: u64) -> u64 {
+        let mut local = [depth; 64];
+        black_box(&mut local);
+        dig(depth + 1) + black_box(local)[7]
+    }
+    let output = in_child(test_name!("overflow_names_who_is_on_the_stack"), || {
+        on_one_worker(|| {
+            let guilty = task::Builder::new().name("guilty").spawn(|| black_box(dig(0)));
+            let innocent = task::Builder::new().name("innocent").spawn(|| ());
+            let _ = guilty.join();
+            innocent.join().unwrap();
+        });
+    });
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("overflowed its stack of 256 KiB") && text.contains("\"guilty\""), "{text}");
+    assert!(!text.contains("\"innocent\""), "{text}");
+}
