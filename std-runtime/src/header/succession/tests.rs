@@ -8,12 +8,14 @@ use crate::{
 };
 use std::{collections::HashSet, hint::black_box, time::Duration};
 
-/// The base of the stack that calls.
+/// The base of the stack that calls, as its card says; and as its frames say, unless AddressSanitizer has those elsewhere.
 fn here() -> usize {
+    let told = worker::current_task().map(TaskRef::stack).expect("a task calls");
     let local = 0_u8;
-    let around = stack::around(black_box(&raw const local).addr()).expect("on a stack of the pool");
-    assert_eq!(Some(around), worker::current_task().map(TaskRef::stack), "the card says something else");
-    around.base().addr()
+    if !cfg!(greenlight_asan) {
+        assert_eq!(stack::around(black_box(&raw const local).addr()), Some(told));
+    }
+    told.base().addr()
 }
 
 fn on_one_worker<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
