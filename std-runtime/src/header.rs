@@ -461,6 +461,7 @@ impl Task {
 
     /// It polls this future now, which lives until it does not any more.
     pub(crate) fn set_polling(&self, future: Option<&Stackless>) {
+        debug_assert!(self.is_carrier.get(), "others are not asked for their futures");
         self.polling.set(future.map(NonNull::from));
         self.polled.store(future.map_or(0, |future| future.id.0.get()), Relaxed);
     }

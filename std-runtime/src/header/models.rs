@@ -39,6 +39,13 @@ pub(crate) fn task() -> TaskRef {
     TaskRef(NonNull::from(Box::leak(Box::new(task))))
 }
 
+/// The same, that polls futures.
+pub(crate) fn carrier() -> TaskRef {
+    let task = task();
+    task.get().is_carrier.set(true);
+    task
+}
+
 /// # Safety
 ///
 /// No other thread of the model looks at it any more.

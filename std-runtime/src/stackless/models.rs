@@ -25,7 +25,7 @@ fn model(count: usize, wakers: usize, cancel: bool) {
     loom::model(move || {
         let shared = runtimes::shared(1);
         let worker = &shared.workers()[0];
-        let carriers = [models::task(), models::task(), models::task()];
+        let carriers = [models::carrier(), models::carrier(), models::carrier()];
         // Relaxed: the poll sees it by F2, or not at all.
         let came: Arc<[AtomicBool; 2]> = Arc::default();
         let waker: Arc<std::sync::Mutex<Option<Waker>>> = Arc::default();
@@ -116,7 +116,7 @@ fn future_is_cancelled_inside_a_poll() {
     loom::model(|| {
         let shared = runtimes::shared(1);
         let worker = &shared.workers()[0];
-        let carrier = models::task();
+        let carrier = models::carrier();
         carrier.resume(worker);
         let call = poll_fn(move |_| {
             // As `hooks::wait`.
@@ -168,7 +168,7 @@ fn future_is_dropped_after_what_came_before_its_cancel() {
     loom::model(|| {
         let shared = runtimes::shared(1);
         let worker = &shared.workers()[0];
-        let carrier = models::task();
+        let carrier = models::carrier();
         let (came, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let looks = Looks(came.clone(), seen.clone());
         let never = poll_fn(move |_| {
@@ -201,7 +201,7 @@ fn future_is_freed_by_the_last_share() {
     loom::model(|| {
         let shared = runtimes::shared(1);
         let worker = &shared.workers()[0];
-        let carrier = models::task();
+        let carrier = models::carrier();
         let handle = spawn(shared, Spawn::here(), std::future::ready(()));
         let polls = thread::spawn(move || worker.pop_future().expect("a new future is queued").run(carrier));
         drop(handle);
