@@ -34,7 +34,15 @@ mod watched;
 pub(crate) use mode::WAKES;
 pub(crate) use sockets::take_turns;
 
-use self::{carriers::Futures, free::Free, hosted::Host, mode::Mode, sleep::Spin, timers::Timers, watched::Watched};
+use self::{
+    carriers::Futures,
+    free::{Free, Given},
+    hosted::Host,
+    mode::Mode,
+    sleep::Spin,
+    timers::Timers,
+    watched::Watched,
+};
 use crate::{
     arch,
     header::{Inbox, TaskList, TaskRef},
@@ -90,6 +98,7 @@ pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) shared: &'static Shared,
     free: SpinMutex<Free>,
+    given: Given,
     futures: SpinMutex<Futures>,
     /// Of the sockets that wait for their events here.
     pub(crate) poller: Poller,
@@ -212,6 +221,7 @@ impl Worker {
             index,
             shared,
             free: SpinMutex::new(Free::new()),
+            given: Given::nothing(),
             futures: SpinMutex::new(Futures::new()),
             poller: Poller::new(),
             ended: AtomicBool::new(false),

@@ -20,6 +20,9 @@
 //!    the two belong together, and nobody else has to wait.
 //! 4. An idle worker steals half from one that has more; a lone task not before its worker has had time to start it. Before it sleeps, it
 //!    takes one in any case.
+//! 5. What went from one worker to another stays there: for half a millisecond neither rule 2 nor rule 4 brings back what has not started,
+//!    unless the one it came from has less by two tasks. That one is idle because its tasks wait, perhaps for those that the other has
+//!    had no time to start: of a pipeline it would take another stage. It sleeps for no longer meanwhile.
 //!
 //! Thieves alone would not do: a pool that is spawned in one go would start, and so be bound, on its spawner's worker before the first
 //! thief is awake.
@@ -27,11 +30,19 @@
 use super::Worker;
 use crate::{
     header::{TaskList, TaskRef},
-    sync::atomic::Ordering::*,
+    sync::{
+        atomic::{AtomicU64, AtomicUsize, Ordering::*},
+        const_unless_loom,
+    },
 };
+use greenlight_core::park::{Tick, thread::now};
+use std::time::Duration;
 
 /// How many tasks a thief takes at most: it walks through them under a spinning lock.
 const STOLEN_AT_ONCE: usize = 64;
+
+/// How long what a worker was given is left alone by who gave it.
+const GIVEN_NANOS: Tick = 500_000;
 
 pub(super) struct Free {
     own: TaskList,
@@ -73,6 +84,25 @@ impl Free {
         let mut taken = TaskList::new();
         (0..count).filter_map(|_| self.pop_old()).for_each(|task| taken.push(task));
         taken
+    }
+}
+
+/// Rule 5. Hints, so Relaxed: of two that come at once, one may be noted with the other's time.
+pub(super) struct Given {
+    by: AtomicUsize,
+    until: AtomicU64,
+}
+
+impl Given {
+    const_unless_loom! {
+        pub(super) fn nothing() -> Self {
+            Self { by: AtomicUsize::new(usize::MAX), until: AtomicU64::new(0) }
+        }
+    }
+
+    pub(super) fn note(&self, by: &Worker, until: Tick) {
+        self.by.store(by.index, Relaxed);
+        self.until.store(until, Relaxed);
     }
 }
 
@@ -188,7 +218,12 @@ impl Worker {
             if free < 2 {
                 return;
             }
-            self.give(idle, (self.live().saturating_sub(idle.live()) / 2).max(free / 2).min(free));
+            let even = self.live().saturating_sub(idle.live()) / 2;
+            let count = if idle.leaves_alone(self).is_some() { even } else { even.max(free / 2) };
+            if count == 0 {
+                return;
+            }
+            self.give(idle, count.min(free));
             given = true;
         }
         if !given && let Some(other) = self.least_busy(|_| true) {
@@ -234,6 +269,9 @@ impl Worker {
         let tasks = free.take(count);
         self.free_len.store(free.len(), Relaxed);
         drop(free);
+        if count > 1 {
+            other.given.note(self, now() + GIVEN_NANOS);
+        }
         if let Err(back) = other.place_all(tasks) {
             let mut free = self.free.lock();
             free.rest.append(back);
@@ -247,10 +285,11 @@ impl Worker {
             return None;
         }
         let mut others = self.shared.others(self.index).filter(|other| self.is_ripe(other, desperate));
-        let mut taken = others.find_map(|other| other.give_half(self.live(), desperate))?;
+        let (from, mut taken) = others.find_map(|other| Some((other, other.give_half(self.live(), desperate)?)))?;
         let first = taken.pop();
         self.count_bound(1);
         if taken.len() > 0 {
+            self.given.note(from, now() + GIVEN_NANOS);
             let mut free = self.free.lock();
             // Not closed: that happens on this thread.
             free.rest.append(taken);
@@ -261,11 +300,25 @@ impl Worker {
         first
     }
 
+    /// Rule 5: for how long it takes nothing from the other one, and is given nothing.
+    fn leaves_alone(&self, other: &Worker) -> Option<Tick> {
+        if other.given.by.load(Relaxed) != self.index || self.live() + 1 < other.live() {
+            return None;
+        }
+        other.given.until.load(Relaxed).checked_sub(now()).filter(|left| *left > 0)
+    }
+
+    /// How long it may sleep at most, because it leaves alone what it would else take (W3).
+    pub(super) fn patience(&self) -> Option<Duration> {
+        let others = self.shared.others(self.index).filter(|other| other.free_tasks() > 0);
+        others.filter_map(|other| self.leaves_alone(other)).min().map(Duration::from_nanos)
+    }
+
     /// Whether the other one has something to steal; unless `desperate`, something that it would not rather keep. Never from a worker that
     /// is just waking up: it was given that a moment ago so that both work.
     pub(super) fn is_ripe(&self, other: &Worker, desperate: bool) -> bool {
         let free = other.free_len.load(Relaxed);
-        if free == 0 || other.mode.is_waking() {
+        if free == 0 || other.mode.is_waking() || self.leaves_alone(other).is_some() {
             return false;
         }
         // A lone task has to be seen twice, and its worker at the same pick.

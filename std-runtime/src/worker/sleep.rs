@@ -53,7 +53,7 @@ impl Worker {
         if (self.shared.is_ended() || self.local.retires.take()) && self.close() {
             return false;
         }
-        self.sleep(until_timer);
+        self.sleep(until_timer, self.patience());
         // It may have been woken for more than it can start at once.
         self.local.unspread.set(true);
         true
@@ -110,7 +110,7 @@ impl Worker {
         found
     }
 
-    /// Whether any source of work has something. With `desperate`, also what was given to a worker that is still waking.
+    /// Whether any source of work has something. With `desperate`, also what its worker would rather keep.
     pub(super) fn has_work(&self, desperate: bool) -> bool {
         self.has_own_work() || self.others_have_work(desperate)
     }
@@ -132,17 +132,18 @@ impl Worker {
         self.watched.is_spare() && !self.watched.is_engaged() && self.live() == 0
     }
 
-    /// W3, W4: whether there is something to do, if only to end.
-    fn last_look(&self) -> bool {
-        self.has_work(true) || (self.shared.is_ended() && self.live() == 0)
+    /// W3, W4: whether there is something to do, if only to end; or to nap instead, if it does not yet.
+    fn last_look(&self, naps: bool) -> bool {
+        self.has_work(true) || (!naps && self.patience().is_some()) || (self.shared.is_ended() && self.live() == 0)
     }
 
     /// W3.
-    fn sleep(&self, until_timer: Option<Duration>) {
-        if !self.doze(until_timer.is_some(), self.poller.is_open()) {
+    fn sleep(&self, until_timer: Option<Duration>, nap: Option<Duration>) {
+        let limit = until_timer.into_iter().chain(nap).min();
+        if !self.doze(limit.is_some(), nap.is_some(), self.poller.is_open()) {
             return;
         }
-        match until_timer {
+        match limit {
             Some(left) => self.rest(Some(left)),
             None => {
                 let mut nap = FIRST_NAP;
@@ -170,9 +171,9 @@ impl Worker {
     }
 
     /// W3, W6. False if there is something to do.
-    fn doze(&self, timed: bool, in_poller: bool) -> bool {
+    fn doze(&self, timed: bool, naps: bool, in_poller: bool) -> bool {
         self.in_poller.store(in_poller, Relaxed);
-        self.mode.fall_asleep(timed, || self.last_look())
+        self.mode.fall_asleep(timed, || self.last_look(naps))
     }
 
     /// One sleep, until the worker is roused or a socket has an event, for `limit` at most; it may be shorter.

@@ -23,7 +23,7 @@ impl Worker {
             if self.shared.is_ended() && self.close() {
                 return ran;
             }
-            if self.mode.fall_asleep(false, || self.last_look()) {
+            if self.mode.fall_asleep(false, || self.last_look(false)) {
                 while self.mode.is_asleep() {
                     thread::yield_now();
                 }
@@ -100,7 +100,7 @@ fn spawn_is_seen_behind_a_spin() {
             if other.mode.end_spin() {
                 shared.stop_spinning();
             }
-            other.mode.fall_asleep(false, || other.last_look())
+            other.mode.fall_asleep(false, || other.last_look(false))
         });
         assert!(here.place_own(task).is_ok());
         shared.offer(here);
@@ -128,7 +128,7 @@ fn spawn_beside_others_is_seen() {
             while let Some(mut stolen) = here.give_half(0, true) {
                 while stolen.pop().is_some() {}
             }
-            other.mode.fall_asleep(false, || other.last_look())
+            other.mode.fall_asleep(false, || other.last_look(false))
         });
         shared.place_spawned(Some(here), third);
         thief.join().unwrap();
@@ -137,6 +137,57 @@ fn spawn_beside_others_is_seen() {
         unsafe {
             while here.pop_free(Free::pop).is_some() {}
             tasks.into_iter().for_each(|task| free(task));
+            models::free(shared);
+        }
+    });
+}
+
+/// What a worker was given is left alone by who gave it, but by nobody else, not when its time is over, and not if that one has less by two
+/// tasks. Fails if any of these is not looked at.
+#[test]
+fn what_was_given_is_left_alone() {
+    loom::model(|| {
+        let shared = models::shared(3);
+        let [here, giver, other] = shared.workers() else { unreachable!() };
+        let tasks = [task(), task()];
+        assert!(here.place_own(tasks[0]).is_ok());
+        here.given.note(giver, u64::MAX);
+        assert!(giver.patience().is_some() && giver.steal(true).is_none() && !giver.last_look(true));
+        assert!(other.patience().is_none() && other.last_look(false));
+        assert!(here.place_own(tasks[1]).is_ok());
+        assert!(giver.patience().is_none() && giver.last_look(true), "it has less by two");
+        assert!(other.steal(true).is_some());
+        assert!(giver.patience().is_some());
+        here.given.note(giver, 0);
+        assert!(giver.patience().is_none() && giver.steal(true).is_some(), "its time is over");
+        // SAFETY: there is no other thread.
+        unsafe {
+            tasks.into_iter().for_each(|task| free(task));
+            models::free(shared);
+        }
+    });
+}
+
+/// A worker spawns a task that another one leaves alone for now, and falls asleep: not without a limit. Fails if the last look of one that
+/// does not nap passes over what it leaves alone.
+#[test]
+fn what_is_left_alone_is_not_slept_over() {
+    loom::model(|| {
+        let shared = models::shared(2);
+        let [here, other] = shared.workers() else { unreachable!() };
+        let task = task();
+        here.given.note(other, u64::MAX);
+        let sleeps = thread::spawn(move || {
+            let naps = other.patience().is_some();
+            other.mode.fall_asleep(naps, || other.last_look(naps));
+        });
+        shared.place_spawned(Some(here), task);
+        sleeps.join().unwrap();
+        assert!(!other.mode.is_asleep());
+        // SAFETY: the other thread has ended.
+        unsafe {
+            assert!(here.pop_free(Free::pop).is_some());
+            free(task);
             models::free(shared);
         }
     });
@@ -166,7 +217,7 @@ fn sleep_is_ended_the_way_it_is_slept() {
         };
         let (mut came, mut in_poller, mut heard) = (0, true, [0; 2]);
         while came < tasks.len() {
-            if worker.doze(false, in_poller) {
+            if worker.doze(false, false, in_poller) {
                 while worker.mode.is_asleep() {
                     let way = usize::from(in_poller);
                     while rings[way].load(Relaxed) == heard[way] {
