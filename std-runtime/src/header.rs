@@ -140,7 +140,7 @@ pub(crate) struct Task {
     stack: AtomicPtr<u8>,
 
     // ---- and what every begin and end does, in a second one
-    run: Cell<Option<unsafe fn(*mut ())>>,
+    run: Cell<Option<unsafe fn(*mut (), TaskRef)>>,
     job: Cell<*mut ()>,
     free_job: Cell<Option<unsafe fn(*mut ())>>,
     joiner: Joiner,
@@ -294,7 +294,7 @@ impl TaskRef {
         let task = self.get();
         let run = task.run.get().expect("a task that was spawned");
         // SAFETY: the job that `prepare` wrote together with this function; run once, at the task's start.
-        unsafe { run(task.job.get()) };
+        unsafe { run(task.job.get(), self) };
     }
 
     /// Asked by whoever it belongs to (K2).

@@ -1,5 +1,6 @@
 //! The closure of a task, and how it ends.
 
+use super::TaskRef;
 use crate::{
     locals,
     scope::Members,
@@ -45,11 +46,10 @@ pub(super) struct Job<F, T> {
 
 /// # Safety
 ///
-/// `job` is a `Job<F, T>` that has not run, and this is its task.
-pub(super) unsafe fn run_job<F: FnOnce() -> T, T>(job: *mut ()) {
+/// `job` is a `Job<F, T>` that has not run, and `this` its task, which calls.
+pub(super) unsafe fn run_job<F: FnOnce() -> T, T>(job: *mut (), this: TaskRef) {
     // SAFETY: the caller's promise.
     let job = unsafe { &*job.cast::<Job<F, T>>() };
-    let this = crate::worker::current_task().expect("a job runs as a task");
     let task = this.get();
     let closure = job.closure.take().expect("a closure that has not run");
     let result = catch_unwind(AssertUnwindSafe(|| {
