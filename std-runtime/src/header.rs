@@ -140,7 +140,7 @@ pub(crate) struct Task {
     stack: AtomicPtr<u8>,
 
     // ---- and what every begin and end does, in a second one
-    run: Cell<Option<unsafe fn(*mut (), TaskRef)>>,
+    run: Cell<Option<Run>>,
     job: Cell<*mut ()>,
     free_job: Cell<Option<unsafe fn(*mut ())>>,
     joiner: Joiner,
@@ -170,6 +170,9 @@ pub(crate) struct Task {
 // The lines that `Task` speaks of.
 #[cfg(not(loom))]
 const _: () = assert!(offset_of!(Task, run) == 64 && offset_of!(Task, why) == 128);
+
+/// Runs the job at this address, of this task.
+type Run = unsafe fn(*mut (), TaskRef);
 
 /// In `tag`: somebody wants the task to end.
 const CANCELLED: u64 = 1;

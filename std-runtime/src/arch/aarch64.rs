@@ -182,6 +182,13 @@ pub(crate) unsafe fn prepare(top: *mut u8, entry: unsafe extern "C" fn(*mut ()) 
     frame
 }
 
+/// Asks for the line of the cache around `address`.
+#[inline(always)]
+pub(crate) fn prefetch(address: *const u8) {
+    // SAFETY: a hint: an address that cannot be read is passed over.
+    unsafe { core::arch::asm!("prfm pldl1keep, [{}]", in(reg) address, options(nostack, preserves_flags, readonly)) }
+}
+
 /// The stack pointer at the instruction that a signal interrupted.
 ///
 /// # Safety

@@ -12,11 +12,12 @@
 //! ```
 //!
 //! A stack that does not run is one word, its stack pointer; everything else lies on the stack itself. A processor file
-//! offers three functions and nothing more:
+//! offers four functions and nothing more:
 //!
 //! * `unsafe fn prepare(top: *mut u8, entry: unsafe extern "C" fn(*mut ()) -> !, arg: *mut ()) -> *mut u8`
 //! * `unsafe extern "C" fn switch(save: *mut *mut u8, load: *mut u8)`
 //! * `unsafe fn interrupted_stack_pointer(context: *const c_void) -> usize`
+//! * `fn prefetch(address: *const u8)`, which asks for a line of the cache; any address will do, and nothing waits for it
 //!
 //! and keeps these promises, cited by number wherever a stack is entered:
 //!
@@ -43,17 +44,17 @@
 #[cfg(all(target_arch = "aarch64", target_os = "linux"))]
 mod aarch64;
 #[cfg(all(target_arch = "aarch64", target_os = "linux"))]
-pub(crate) use aarch64::{interrupted_stack_pointer, prepare, switch};
+pub(crate) use aarch64::{interrupted_stack_pointer, prefetch, prepare, switch};
 
 #[cfg(all(target_arch = "riscv64", target_feature = "d", target_os = "linux"))]
 mod riscv64;
 #[cfg(all(target_arch = "riscv64", target_feature = "d", target_os = "linux"))]
-pub(crate) use riscv64::{interrupted_stack_pointer, prepare, switch};
+pub(crate) use riscv64::{interrupted_stack_pointer, prefetch, prepare, switch};
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod x86_64;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-pub(crate) use x86_64::{interrupted_stack_pointer, prepare, switch};
+pub(crate) use x86_64::{interrupted_stack_pointer, prefetch, prepare, switch};
 
 #[cfg(not(all(
     target_os = "linux",

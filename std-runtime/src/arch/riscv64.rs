@@ -217,6 +217,10 @@ pub(crate) unsafe fn prepare(top: *mut u8, entry: unsafe extern "C" fn(*mut ()) 
     frame
 }
 
+/// Nothing: the instruction for it is not part of the base that we build for.
+#[inline(always)]
+pub(crate) fn prefetch(_: *const u8) {}
+
 /// The stack pointer at the instruction that a signal interrupted.
 ///
 /// # Safety

@@ -164,6 +164,13 @@ fn ptr_of(word: u64) -> *mut () {
     core::ptr::without_provenance_mut(word as usize)
 }
 
+/// Asks for the line of the cache around `address`.
+#[inline(always)]
+pub(crate) fn prefetch(address: *const u8) {
+    // SAFETY: a hint: an address that cannot be read is passed over.
+    unsafe { core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(address.cast()) }
+}
+
 /// The stack pointer at the instruction that a signal interrupted.
 ///
 /// # Safety
