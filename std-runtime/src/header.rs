@@ -114,7 +114,7 @@ pub(crate) struct Task {
     roams: Cell<bool>,
     /// Of its slot.
     class: Cell<Class>,
-    /// There may be something in the fields from `name` on: who begins and ends a task else need not fetch their lines.
+    /// There may be something in `name`, `locals` or `scope`: who begins and ends a task else need not fetch their line.
     extra: Cell<bool>,
     /// While above zero, the task is not cancelled.
     shields: Cell<u32>,

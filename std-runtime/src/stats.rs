@@ -16,8 +16,8 @@ pub struct Stats {
     pub workers: usize,
     /// Of these, the ones that sleep until somebody brings them work.
     pub asleep: usize,
-    /// Of these, the ones that sleep until a timer of one of their green threads is due: of a `sleep`, or of a wait with a limit.
-    /// (One that is at work may have timers, too.)
+    /// Of these, the ones that sleep until a timer of one of their green threads is due: of a `sleep`, or of a wait with a limit. (One
+    /// that is at work may have timers, too; and now and then a worker sleeps for half a millisecond beside another one's new tasks.)
     pub asleep_until_timer: usize,
     /// Those that have not ended, started or not.
     pub green_threads: usize,

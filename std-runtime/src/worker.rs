@@ -16,7 +16,7 @@
 //! * W1  Fields in the `Local` part are touched by this worker's thread alone, and no borrow of them lives across a switch.
 //! * W2  Bound tasks are resumed by their own worker only, so a task sees one OS thread all its life. A roaming one may wake up on
 //!   another: nothing on its stack that stands around a switch uses the worker from before it.
-//! * W3  No work is left with a sleeping worker: `worker/mode.rs`.
+//! * W3  No work is left with a sleeping worker, but for half a millisecond: `worker/mode.rs`.
 //! * W4  A worker's thread ends when its runtime has ended, or when it is a spare one that nobody has needed for a while, and no live
 //!   task is bound to it; its free list is closed first, under the list's lock, so that no task is put where nobody looks.
 //! * W5  Which workers take up new work is the monitor's decision: none that is stuck, until it switches; a spare one only while it is
@@ -300,7 +300,7 @@ impl Worker {
         self.mode.is_asleep()
     }
 
-    /// Asleep until a timer of one of its green threads is due, or somebody wakes it.
+    /// Asleep until a timer of one of its green threads is due, or for half a millisecond at most, or until somebody wakes it.
     pub(crate) fn is_asleep_until_timer(&self) -> bool {
         self.mode.is_asleep_until_timer()
     }
@@ -449,8 +449,9 @@ impl Worker {
         }
     }
 
-    /// The running task has ended; `next` begins where that one was.
+    /// The running task has ended; `next` begins where that one was, and as it would behind a switch.
     fn succeed(&'static self, ended: TaskRef, next: TaskRef) {
+        arch::reset_control_words();
         next.take_stack_of(ended);
         next.resume(self);
         self.watched.runs(Some(next));

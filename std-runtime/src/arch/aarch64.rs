@@ -38,7 +38,7 @@
 //! * x18 is left alone. A program that keeps a shadow call stack there would need one for each stack.
 //! * Streaming mode and the ZA array (SME) must be off or dormant at a switch, as the convention has it at any call.
 
-use core::arch::naked_asm;
+use core::arch::{asm, naked_asm};
 use core::ffi::c_void;
 
 /// Bytes of a parked frame: twelve registers, eight halves of vectors, one control word, one word to spare.
@@ -182,11 +182,23 @@ pub(crate) unsafe fn prepare(top: *mut u8, entry: unsafe extern "C" fn(*mut ()) 
     frame
 }
 
+/// Gives the running stack the control word of a fresh one. A look at it, as a rule.
+#[inline]
+pub(crate) fn reset_control_words() {
+    let fpcr: usize;
+    // SAFETY: reads a register.
+    unsafe { asm!("mrs {}, fpcr", out(reg) fpcr, options(nomem, nostack, preserves_flags)) };
+    if fpcr != FPCR {
+        // SAFETY: the word that all Rust code wants to find.
+        unsafe { asm!("msr fpcr, {}", in(reg) FPCR, options(nomem, nostack, preserves_flags)) };
+    }
+}
+
 /// Asks for the line of the cache around `address`.
 #[inline(always)]
 pub(crate) fn prefetch(address: *const u8) {
     // SAFETY: a hint: an address that cannot be read is passed over.
-    unsafe { core::arch::asm!("prfm pldl1keep, [{}]", in(reg) address, options(nostack, preserves_flags, readonly)) }
+    unsafe { asm!("prfm pldl1keep, [{}]", in(reg) address, options(nostack, preserves_flags, readonly)) }
 }
 
 /// The stack pointer at the instruction that a signal interrupted.

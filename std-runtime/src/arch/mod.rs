@@ -12,11 +12,12 @@
 //! ```
 //!
 //! A stack that does not run is one word, its stack pointer; everything else lies on the stack itself. A processor file
-//! offers four functions and nothing more:
+//! offers five functions and nothing more:
 //!
 //! * `unsafe fn prepare(top: *mut u8, entry: unsafe extern "C" fn(*mut ()) -> !, arg: *mut ()) -> *mut u8`
 //! * `unsafe extern "C" fn switch(save: *mut *mut u8, load: *mut u8)`
 //! * `unsafe fn interrupted_stack_pointer(context: *const c_void) -> usize`
+//! * `fn reset_control_words()`, for a stack on which something begins anew that may have been left with other ones than a fresh stack
 //! * `fn prefetch(address: *const u8)`, which asks for a line of the cache; any address will do, and nothing waits for it
 //!
 //! and keeps these promises, cited by number wherever a stack is entered:
@@ -44,17 +45,17 @@
 #[cfg(all(target_arch = "aarch64", target_os = "linux"))]
 mod aarch64;
 #[cfg(all(target_arch = "aarch64", target_os = "linux"))]
-pub(crate) use aarch64::{interrupted_stack_pointer, prefetch, prepare, switch};
+pub(crate) use aarch64::{interrupted_stack_pointer, prefetch, prepare, reset_control_words, switch};
 
 #[cfg(all(target_arch = "riscv64", target_feature = "d", target_os = "linux"))]
 mod riscv64;
 #[cfg(all(target_arch = "riscv64", target_feature = "d", target_os = "linux"))]
-pub(crate) use riscv64::{interrupted_stack_pointer, prefetch, prepare, switch};
+pub(crate) use riscv64::{interrupted_stack_pointer, prefetch, prepare, reset_control_words, switch};
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod x86_64;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-pub(crate) use x86_64::{interrupted_stack_pointer, prefetch, prepare, switch};
+pub(crate) use x86_64::{interrupted_stack_pointer, prefetch, prepare, reset_control_words, switch};
 
 #[cfg(not(all(
     target_os = "linux",
@@ -67,4 +68,4 @@ compile_error!(
 );
 
 #[cfg(all(test, not(loom)))]
-mod tests;
+pub(crate) mod tests;

@@ -30,7 +30,7 @@
 //! The instruction sequences need D, the double-precision registers, and so does the convention: `.option arch` tells the
 //! assembler what the target has already promised, for it is not told in functions of this kind.
 
-use core::arch::naked_asm;
+use core::arch::{asm, naked_asm};
 use core::ffi::c_void;
 
 /// Bytes of a parked frame: thirteen registers, twelve floating-point registers, one control word.
@@ -215,6 +215,18 @@ pub(crate) unsafe fn prepare(top: *mut u8, entry: unsafe extern "C" fn(*mut ()) 
     // SAFETY: `frame` is a multiple of 16, and its FRAME bytes are the caller's gift.
     unsafe { frame.cast::<[*mut (); FRAME / 8]>().write(words) };
     frame
+}
+
+/// Gives the running stack the rounding mode of a fresh one. A look at it, as a rule.
+#[inline]
+pub(crate) fn reset_control_words() {
+    let rounding: usize;
+    // SAFETY: reads a register.
+    unsafe { asm!("frrm {}", out(reg) rounding, options(nomem, nostack, preserves_flags)) };
+    if rounding != ROUNDING {
+        // SAFETY: the mode that all Rust code wants to find.
+        unsafe { asm!("fsrm {}", in(reg) ROUNDING, options(nomem, nostack, preserves_flags)) };
+    }
 }
 
 /// Nothing: the instruction for it is not part of the base that we build for.

@@ -20,13 +20,13 @@ mod x86_64;
 
 mod processor {
     #[cfg(target_arch = "aarch64")]
-    pub(super) use super::aarch64::*;
+    pub(crate) use super::aarch64::*;
     #[cfg(target_arch = "riscv64")]
-    pub(super) use super::riscv64::*;
+    pub(crate) use super::riscv64::*;
     #[cfg(target_arch = "x86_64")]
-    pub(super) use super::x86_64::*;
+    pub(crate) use super::x86_64::*;
 }
-use processor::*;
+pub(crate) use processor::*;
 
 /// A second stack that runs one closure, and the words that lead there and back.
 ///
@@ -138,6 +138,20 @@ fn control_words_belong_to_the_context() {
     assert_eq!(kept, DOWN);
     assert_eq!(later.get(), Some(UP));
     assert_eq!(kept_again, DOWN);
+}
+
+/// The words of a fresh context, after others, and after the flags of what has happened.
+#[test]
+fn control_words_can_be_reset() {
+    let before = control();
+    for word in [UP, DOWN, DEFAULT] {
+        set_control(word);
+        std::hint::black_box(std::hint::black_box(1.0_f64) / 3.0);
+        super::reset_control_words();
+        let after = control();
+        set_control(before);
+        assert_eq!(after, DEFAULT);
+    }
 }
 
 /// X2. The stack is aligned as the convention wants it at a function's first instruction, wherever `top` lies.

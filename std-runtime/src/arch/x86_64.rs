@@ -37,7 +37,7 @@
 //! * Comparing the control words before loading them saves nothing under `ret` (6.8 and 6.8 alike, 13.8 and 14.2 in
 //!   ping-pong of unlike stacks). Not keeping them at all would save 2.5 in the latter case and nothing in the former.
 
-use core::arch::naked_asm;
+use core::arch::{asm, naked_asm};
 use core::ffi::c_void;
 
 /// Bytes of a parked frame: two control words in one, six registers, one return address.
@@ -162,6 +162,27 @@ pub(crate) unsafe fn prepare(top: *mut u8, entry: unsafe extern "C" fn(*mut ()) 
 /// A plain number in a word that elsewhere holds a pointer.
 fn ptr_of(word: u64) -> *mut () {
     core::ptr::without_provenance_mut(word as usize)
+}
+
+/// Gives the running stack the control words of a fresh one. A look at them, as a rule.
+#[inline]
+pub(crate) fn reset_control_words() {
+    /// In MXCSR, what has happened, which is nobody's.
+    const FLAGS: u32 = 0x3F;
+    let (mut mxcsr, mut x87) = (0_u32, 0_u16);
+    // SAFETY: writes two locals.
+    unsafe {
+        let (mxcsr, x87) = (&raw mut mxcsr, &raw mut x87);
+        asm!("stmxcsr [{}]", "fnstcw [{}]", in(reg) mxcsr, in(reg) x87, options(nostack, preserves_flags));
+    }
+    if u64::from(mxcsr & !FLAGS) != MXCSR || u64::from(x87) != X87_CONTROL {
+        let (mxcsr, x87) = (MXCSR as u32, X87_CONTROL as u16);
+        // SAFETY: reads two locals. These are the words that all Rust code wants to find.
+        unsafe {
+            let (mxcsr, x87) = (&raw const mxcsr, &raw const x87);
+            asm!("ldmxcsr [{}]", "fldcw [{}]", in(reg) mxcsr, in(reg) x87, options(nostack, preserves_flags));
+        }
+    }
 }
 
 /// Asks for the line of the cache around `address`.

@@ -66,7 +66,7 @@ impl TaskRef {
     }
 
     fn first_frame(self) -> *mut u8 {
-        // SAFETY: K8: nobody is on it, so all of it is ours, down from its end.
+        // SAFETY: K8: nobody is on it, so all of it is ours, down from its top.
         unsafe { arch::prepare(self.get().stack.load(Relaxed), worker::first_steps, self.as_raw()) }
     }
 

@@ -27,21 +27,21 @@ impl Shared {
 
     /// There is new work at `here`, which is at work, that somebody else could do. Wakes one who is idle, unless somebody looks for work
     /// anyway, or is about to: he looks once more before he sleeps, behind a fence, and sees this (W3). By the modes, not by the
-    /// number of those who spin: that may be behind.
+    /// number of those who spin: that may be behind. Whoever would leave it alone for now (rule 5) does not count as such, and is the last
+    /// to be woken: then he sleeps for a while only.
     pub(crate) fn offer(&self, here: &Worker) {
         fence(SeqCst);
-        let mut idle = None;
-        for other in self.others(here.index) {
-            if other.is_waking() || other.is_spinning() {
-                return;
-            }
-            if idle.is_none() && other.is_idle() && other.is_open() {
-                idle = Some(other);
-            }
+        let looks = |other: &Worker| (other.is_waking() || other.is_spinning()) && other.leaves_alone(here).is_none();
+        if !self.others(here.index).any(looks) {
+            self.rouse_idle(here);
         }
-        if let Some(idle) = idle {
-            idle.rouse();
-        }
+    }
+
+    /// Wakes one who is idle, for what is with `home`. True if there was one.
+    fn rouse_idle(&self, home: &Worker) -> bool {
+        let idle = || self.others(home.index).filter(|other| other.is_idle() && other.is_open());
+        let best = idle().find(|other| other.leaves_alone(home).is_none()).or_else(|| idle().next());
+        best.inspect(|idle| idle.rouse()).is_some()
     }
 
     /// Puts a task that has not started, or that roams, where it will not wait: see the top of the file.
@@ -81,11 +81,7 @@ impl Shared {
 
     /// Wakes a worker that has nothing to do, for what is with `home`. True if there was one.
     pub(crate) fn rouse_another(&self, home: &Worker) -> bool {
-        if self.is_alone() || home.is_idle() {
-            return false;
-        }
-        let idle = self.everybody().find(|other| other.is_idle() && other.is_open());
-        idle.inspect(|idle| idle.rouse()).is_some()
+        !self.is_alone() && !home.is_idle() && self.rouse_idle(home)
     }
 
     /// Puts a roaming task that was woken: with the worker that has woken it, where what it was woken for is at hand. One more in the
@@ -94,10 +90,11 @@ impl Shared {
         let here = self.here().filter(|here| here.is_open());
         match here.map_or(Err(task), |here| here.place(task)) {
             Err(task) => self.place(task),
-            Ok(()) if here.is_some_and(|here| here.free_tasks() > 1) => {
-                self.everybody().find(|other| other.is_open() && other.is_idle()).inspect(|other| other.rouse());
+            Ok(()) => {
+                if let Some(here) = here.filter(|here| here.free_tasks() > 1) {
+                    self.rouse_another(here);
+                }
             }
-            Ok(()) => {}
         }
     }
 

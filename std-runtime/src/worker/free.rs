@@ -19,10 +19,11 @@
 //! 3. A lone new task goes to an idle worker, too, unless its parent is the only task here and waits for no clock and no socket: then
 //!    the two belong together, and nobody else has to wait.
 //! 4. An idle worker steals half from one that has more; a lone task not before its worker has had time to start it. Before it sleeps, it
-//!    takes one in any case.
-//! 5. What went from one worker to another stays there: for half a millisecond neither rule 2 nor rule 4 brings back what has not started,
-//!    unless the one it came from has less by two tasks. That one is idle because its tasks wait, perhaps for those that the other has
-//!    had no time to start: of a pipeline it would take another stage. It sleeps for no longer meanwhile.
+//!    takes one in any case, but for the next rule.
+//! 5. Where several went from one worker to another in one go, given or stolen, the one they came from leaves the other alone for half a
+//!    millisecond, unless it has less by two tasks: it takes nothing, and is given nothing. It is idle because its tasks wait, perhaps for
+//!    those that the other has had no time to start: of a pipeline it would take another stage. It sleeps for no longer meanwhile,
+//!    so that what else is there waits for no longer. Whoever has work to offer asks it last.
 //!
 //! Thieves alone would not do: a pool that is spawned in one go would start, and so be bound, on its spawner's worker before the first
 //! thief is awake.
@@ -41,7 +42,7 @@ use std::time::Duration;
 /// How many tasks a thief takes at most: it walks through them under a spinning lock.
 const STOLEN_AT_ONCE: usize = 64;
 
-/// How long what a worker was given is left alone by who gave it.
+/// Rule 5.
 const GIVEN_NANOS: Tick = 500_000;
 
 pub(super) struct Free {
@@ -87,7 +88,8 @@ impl Free {
     }
 }
 
-/// Rule 5. Hints, so Relaxed: of two that come at once, one may be noted with the other's time.
+/// Rule 5: from whom a worker has got tasks last, and until when that one leaves it alone. Hints, so Relaxed: of two that come at once,
+/// one may be noted with the other's time.
 pub(super) struct Given {
     by: AtomicUsize,
     until: AtomicU64,
@@ -100,7 +102,15 @@ impl Given {
         }
     }
 
-    pub(super) fn note(&self, by: &Worker, until: Tick) {
+    /// Its time is not made longer by what comes before it is over: else it need never be.
+    pub(super) fn note(&self, by: &Worker) {
+        let now = now();
+        if self.by.load(Relaxed) != by.index || self.until.load(Relaxed) <= now {
+            self.set(by, now + GIVEN_NANOS);
+        }
+    }
+
+    pub(super) fn set(&self, by: &Worker, until: Tick) {
         self.by.store(by.index, Relaxed);
         self.until.store(until, Relaxed);
     }
@@ -200,7 +210,7 @@ impl Worker {
     #[cold]
     fn spread(&self) {
         // What they do is asked first: it changes seldom, and the rest with each switch.
-        let idle = || self.least_busy(Self::wants_more);
+        let idle = || self.least_busy(|other| other.wants_more() && other.leaves_alone(self).is_none());
         if self.free_tasks() == 1 {
             if self.keeps_lone_task() {
                 return;
@@ -218,12 +228,7 @@ impl Worker {
             if free < 2 {
                 return;
             }
-            let even = self.live().saturating_sub(idle.live()) / 2;
-            let count = if idle.leaves_alone(self).is_some() { even } else { even.max(free / 2) };
-            if count == 0 {
-                return;
-            }
-            self.give(idle, count.min(free));
+            self.give(idle, (self.live().saturating_sub(idle.live()) / 2).max(free / 2).min(free));
             given = true;
         }
         if !given && let Some(other) = self.least_busy(|_| true) {
@@ -235,7 +240,7 @@ impl Worker {
     }
 
     /// Of the others that take up new work.
-    fn least_busy(&self, among: fn(&Self) -> bool) -> Option<&Self> {
+    fn least_busy(&self, among: impl Fn(&Self) -> bool) -> Option<&Self> {
         let others = self.shared.others(self.index).filter(|other| among(other) && other.is_open());
         others.min_by_key(|other| other.live())
     }
@@ -270,7 +275,7 @@ impl Worker {
         self.free_len.store(free.len(), Relaxed);
         drop(free);
         if count > 1 {
-            other.given.note(self, now() + GIVEN_NANOS);
+            other.given.note(self);
         }
         if let Err(back) = other.place_all(tasks) {
             let mut free = self.free.lock();
@@ -289,7 +294,7 @@ impl Worker {
         let first = taken.pop();
         self.count_bound(1);
         if taken.len() > 0 {
-            self.given.note(from, now() + GIVEN_NANOS);
+            self.given.note(from);
             let mut free = self.free.lock();
             // Not closed: that happens on this thread.
             free.rest.append(taken);
@@ -301,11 +306,17 @@ impl Worker {
     }
 
     /// Rule 5: for how long it takes nothing from the other one, and is given nothing.
-    fn leaves_alone(&self, other: &Worker) -> Option<Tick> {
+    pub(crate) fn leaves_alone(&self, other: &Worker) -> Option<Tick> {
         if other.given.by.load(Relaxed) != self.index || self.live() + 1 < other.live() {
             return None;
         }
         other.given.until.load(Relaxed).checked_sub(now()).filter(|left| *left > 0)
+    }
+
+    /// Whether another one has something that this one might leave alone: without a look at the clock, whose next answer may be another.
+    pub(super) fn may_leave_something(&self) -> bool {
+        let is_it = |other: &Worker| other.given.by.load(Relaxed) == self.index && !other.mode.is_waking();
+        self.watched.is_engaged() && self.shared.others(self.index).any(|other| other.free_tasks() > 0 && is_it(other))
     }
 
     /// How long it may sleep at most, because it leaves alone what it would else take (W3).

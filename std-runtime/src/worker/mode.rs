@@ -10,7 +10,8 @@
 //! between two workers, each begins to look for work just when the other has been given some.
 //!
 //! * W3  Going to sleep: say so (DOZING), fence, look at every source of work once more, sleep. Bringing work: put it there,
-//!   fence, look at the mode. One of the two sees the other, so no work is left with a sleeping worker.
+//!   fence, look at the mode. One of the two sees the other, so no work is left with a sleeping worker; but for what it leaves alone
+//!   (rule 5 of `free.rs`) during a sleep that ends by itself.
 //!
 //! SeqCst throughout: W3, and deadlock detection, which compares pictures of all workers.
 

@@ -132,9 +132,9 @@ impl Worker {
         self.watched.is_spare() && !self.watched.is_engaged() && self.live() == 0
     }
 
-    /// W3, W4: whether there is something to do, if only to end; or to nap instead, if it does not yet.
+    /// W3, W4: whether there is something to do, if only to end; or, unless it naps, to leave alone, so that it should.
     fn last_look(&self, naps: bool) -> bool {
-        self.has_work(true) || (!naps && self.patience().is_some()) || (self.shared.is_ended() && self.live() == 0)
+        self.has_work(true) || (!naps && self.may_leave_something()) || (self.shared.is_ended() && self.live() == 0)
     }
 
     /// W3.

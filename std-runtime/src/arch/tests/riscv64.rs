@@ -15,13 +15,13 @@ pub(super) const ALIGNMENT_AT_ENTRY: usize = 0;
 pub(super) const INTO_BASE: usize = 4;
 
 /// Which way to round: frm.
-pub(super) type Control = u64;
+pub(crate) type Control = u64;
 
-pub(super) const DEFAULT: Control = 0;
+pub(crate) const DEFAULT: Control = 0;
 pub(super) const DOWN: Control = 2;
-pub(super) const UP: Control = 3;
+pub(crate) const UP: Control = 3;
 
-pub(super) fn control() -> Control {
+pub(crate) fn control() -> Control {
     let word;
     // SAFETY: reads a register.
     unsafe { asm!("frrm {}", out(reg) word, options(nostack)) };
@@ -29,7 +29,7 @@ pub(super) fn control() -> Control {
 }
 
 /// Sets the control word. What the compiler makes of it is the test's concern: it does no arithmetic meanwhile.
-pub(super) fn set_control(word: Control) {
+pub(crate) fn set_control(word: Control) {
     // SAFETY: the callers restore the default before any floating-point arithmetic.
     unsafe { asm!("fsrm {}", in(reg) word, options(nostack)) };
 }

@@ -14,13 +14,13 @@ pub(super) const ALIGNMENT_AT_ENTRY: usize = 8;
 pub(super) const INTO_BASE: usize = 1;
 
 /// Which way to round: mxcsr without its low six bits, which say what happened, not what shall; and the x87 word.
-pub(super) type Control = (u32, u16);
+pub(crate) type Control = (u32, u16);
 
-pub(super) const DEFAULT: Control = (0x1F80, 0x037F);
+pub(crate) const DEFAULT: Control = (0x1F80, 0x037F);
 pub(super) const DOWN: Control = (0x3F80, 0x077F);
-pub(super) const UP: Control = (0x5F80, 0x0B7F);
+pub(crate) const UP: Control = (0x5F80, 0x0B7F);
 
-pub(super) fn control() -> Control {
+pub(crate) fn control() -> Control {
     let (mut mxcsr, mut x87) = (0_u32, 0_u16);
     // SAFETY: stores four bytes at one local and two at another.
     unsafe { asm!("stmxcsr [{}]", "fnstcw [{}]", in(reg) &raw mut mxcsr, in(reg) &raw mut x87, options(nostack)) };
@@ -28,7 +28,7 @@ pub(super) fn control() -> Control {
 }
 
 /// Sets the control words. What the compiler makes of it is the test's concern: it does no arithmetic meanwhile.
-pub(super) fn set_control((mxcsr, x87): Control) {
+pub(crate) fn set_control((mxcsr, x87): Control) {
     // SAFETY: loads from locals; the callers restore the defaults before any floating-point arithmetic.
     unsafe { asm!("ldmxcsr [{}]", "fldcw [{}]", in(reg) &raw const mxcsr, in(reg) &raw const x87, options(nostack)) };
 }

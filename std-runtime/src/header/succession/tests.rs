@@ -118,6 +118,24 @@ fn nobody_loses_what_is_on_its_stack() {
     });
 }
 
+/// Who begins where another has ended finds the control words of a fresh stack, whatever that one has left.
+#[test]
+fn control_words_are_not_inherited() {
+    use crate::arch::tests::{DEFAULT, UP, control, set_control};
+    let (first, second) = on_one_worker(|| {
+        // The newest begins first.
+        let second = go(|| (here(), control()));
+        let first = go(|| {
+            set_control(UP);
+            here()
+        });
+        sleep(Duration::from_millis(20));
+        (first.join().unwrap(), second.join().unwrap())
+    });
+    assert!(cfg!(greenlight_tsan) || first == second.0);
+    assert_eq!(second.1, DEFAULT);
+}
+
 /// What a free slot gives back to the system is the stack that belongs to it by now, not the first one: somebody is on that.
 #[test]
 #[cfg(not(any(greenlight_asan, greenlight_tsan)))] // the first has frames elsewhere, the second exchanges nothing

@@ -151,14 +151,19 @@ fn what_was_given_is_left_alone() {
         let [here, giver, other] = shared.workers() else { unreachable!() };
         let tasks = [task(), task()];
         assert!(here.place_own(tasks[0]).is_ok());
-        here.given.note(giver, u64::MAX);
-        assert!(giver.patience().is_some() && giver.steal(true).is_none() && !giver.last_look(true));
+        here.given.set(giver, u64::MAX);
+        here.given.note(giver);
+        assert!(
+            giver.patience().is_some_and(|left| left > Duration::from_secs(1)),
+            "not a new time before the old one is over"
+        );
+        assert!(giver.steal(true).is_none() && !giver.last_look(true));
         assert!(other.patience().is_none() && other.last_look(false));
         assert!(here.place_own(tasks[1]).is_ok());
         assert!(giver.patience().is_none() && giver.last_look(true), "it has less by two");
         assert!(other.steal(true).is_some());
         assert!(giver.patience().is_some());
-        here.given.note(giver, 0);
+        here.given.set(giver, 0);
         assert!(giver.patience().is_none() && giver.steal(true).is_some(), "its time is over");
         // SAFETY: there is no other thread.
         unsafe {
@@ -176,7 +181,7 @@ fn what_is_left_alone_is_not_slept_over() {
         let shared = models::shared(2);
         let [here, other] = shared.workers() else { unreachable!() };
         let task = task();
-        here.given.note(other, u64::MAX);
+        here.given.set(other, u64::MAX);
         let sleeps = thread::spawn(move || {
             let naps = other.patience().is_some();
             other.mode.fall_asleep(naps, || other.last_look(naps));
