@@ -6,7 +6,15 @@ use crate::{
     stack::tests::{in_child, in_child_ok, test_name},
     task, worker, yield_now,
 };
-use std::{collections::HashSet, hint::black_box, time::Duration};
+use std::{
+    collections::HashSet,
+    hint::black_box,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::*},
+    },
+    time::Duration,
+};
 
 /// The base of the stack that calls, as its card says; and as its frames say, unless AddressSanitizer has those elsewhere.
 fn here() -> usize {
@@ -20,6 +28,24 @@ fn here() -> usize {
 
 fn on_one_worker<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
     Runtime::builder().workers(1).spare_workers(0).build().unwrap().go(f).join().unwrap()
+}
+
+/// Starts them, and waits until all have ended, or as good as: one whose end woke the spawner would have it go before those that have not begun.
+fn run_in_a_row<T: Send + 'static>(tasks: Vec<Box<dyn FnOnce() -> T + Send>>) -> Vec<JoinHandle<T>> {
+    let (left, (tx, rx)) = (Arc::new(AtomicUsize::new(tasks.len())), channel::unbounded());
+    let start = |task: Box<dyn FnOnce() -> T + Send>| {
+        let (left, tx) = (left.clone(), tx.clone());
+        go(move || {
+            let result = task();
+            if left.fetch_sub(1, SeqCst) == 1 {
+                tx.send(()).unwrap();
+            }
+            result
+        })
+    };
+    let tasks = tasks.into_iter().map(start).collect();
+    rx.recv().unwrap();
+    tasks
 }
 
 /// No two cards have the same stack, and each has one of its class.
@@ -38,29 +64,25 @@ fn assert_each_has_its_own() {
 fn one_stack_is_enough_for_tasks_that_wait_for_nothing() {
     in_child_ok(test_name!("one_stack_is_enough_for_tasks_that_wait_for_nothing"), || {
         on_one_worker(|| {
-            // All run while the spawner sleeps: one whose end wakes it would go before those that have not begun.
-            let spawn = || {
-                let tasks: Vec<_> = (0..100).map(|_| go(here)).collect();
-                sleep(Duration::from_millis(20));
-                tasks
-            };
+            let hundred = || run_in_a_row((0..100).map(|_| Box::new(here) as _).collect());
             let join =
                 |tasks: Vec<JoinHandle<usize>>| tasks.into_iter().map(|t| t.join().unwrap()).collect::<HashSet<_>>();
-            assert_eq!(join(spawn()).len(), 1);
-            let (tx, rx) = channel::bounded::<()>(0);
+            assert_eq!(join(hundred()).len(), 1);
+            let ((tx, rx), (begun, begins)) = (channel::bounded::<()>(0), channel::unbounded());
             let waiting: Vec<_> = (0..10)
                 .map(|_| {
-                    let rx = rx.clone();
+                    let (rx, begun) = (rx.clone(), begun.clone());
                     go(move || {
                         let before = here();
+                        begun.send(()).unwrap();
                         let _ = rx.recv();
                         assert_eq!(here(), before, "moved to another stack");
                         before
                     })
                 })
                 .collect();
-            sleep(Duration::from_millis(20));
-            let others = join(spawn());
+            begins.iter().take(10).for_each(|()| ());
+            let others = join(hundred());
             drop(tx);
             let waited = join(waiting);
             assert_eq!(waited.len(), 10, "two waited on one stack");
@@ -122,17 +144,17 @@ fn nobody_loses_what_is_on_its_stack() {
 #[test]
 fn control_words_are_not_inherited() {
     use crate::arch::tests::{DEFAULT, UP, control, set_control};
-    let (first, second) = on_one_worker(|| {
+    let (second, first) = on_one_worker(|| {
         // The newest begins first.
-        let second = go(|| (here(), control()));
-        let first = go(|| {
+        let second = Box::new(|| (here(), control()));
+        let first = Box::new(|| {
             set_control(UP);
-            here()
+            (here(), DEFAULT)
         });
-        sleep(Duration::from_millis(20));
-        (first.join().unwrap(), second.join().unwrap())
+        let mut tasks = run_in_a_row(vec![second, first]).into_iter().map(|task| task.join().unwrap());
+        (tasks.next().unwrap(), tasks.next().unwrap())
     });
-    assert!(cfg!(greenlight_tsan) || first == second.0);
+    assert!(cfg!(greenlight_tsan) || first.0 == second.0, "each on a stack of its own");
     assert_eq!(second.1, DEFAULT);
 }
 
@@ -152,9 +174,13 @@ fn stack_of_a_free_slot_is_trimmed_and_no_other() {
         let card = || worker::current_task().map(TaskRef::as_raw).unwrap().addr();
         let both = runtime.go(move || {
             // The newest begins first: `brief` on its own stack, `long` after it on the same.
-            let long = go(move || (card(), here(), deep(&rx)));
+            let (begun, begins) = channel::unbounded();
+            let long = go(move || {
+                begun.send(()).unwrap();
+                (card(), here(), deep(&rx))
+            });
             let brief = go(move || (card(), here()));
-            sleep(Duration::from_millis(20));
+            begins.recv().unwrap();
             (long, brief.join().unwrap())
         });
         let (long, (brief_card, brief_stack)) = both.join().unwrap();
