@@ -164,7 +164,7 @@ fn control_words_are_not_inherited() {
 fn stack_of_a_free_slot_is_trimmed_and_no_other() {
     #[inline(never)]
     fn deep(until: &channel::Receiver<()>) -> bool {
-        let frame = black_box([7_u8; 100_000]);
+        let frame = black_box([7_u8; 40_000]);
         let _ = until.recv();
         black_box(&frame).iter().all(|byte| *byte == 7)
     }
