@@ -39,9 +39,14 @@ impl Shared {
 
     /// Wakes one who is idle, for what is with `home`. True if there was one.
     fn rouse_idle(&self, home: &Worker) -> bool {
-        let idle = || self.others(home.index).filter(|other| other.is_idle() && other.is_open());
-        let best = idle().find(|other| other.leaves_alone(home).is_none()).or_else(|| idle().next());
-        best.inspect(|idle| idle.rouse()).is_some()
+        let mut last = None;
+        for idle in self.others(home.index).filter(|other| other.is_idle() && other.is_open()) {
+            last = Some(idle);
+            if idle.leaves_alone(home).is_none() {
+                break;
+            }
+        }
+        last.inspect(|idle| idle.rouse()).is_some()
     }
 
     /// Puts a task that has not started, or that roams, where it will not wait: see the top of the file.
