@@ -11,7 +11,8 @@
 //!
 //! A task that parks picks the next one and switches straight to it. With nothing to pick, it spins a little where it is, and may
 //! be woken there; then the worker goes back to its own stack (`base`) and sleeps. What must happen after a stack was left (it may
-//! now be resumed, or freed) is noted in `after`, and done by whoever runs next on this worker.
+//! now be resumed, or freed) is noted in `after`, and done by whoever runs next on this worker. A task that has ended leaves its stack to
+//! the next one if that has not begun: then nothing is left, and nothing switched.
 //!
 //! * W1  Fields in the `Local` part are touched by this worker's thread alone, and no borrow of them lives across a switch.
 //! * W2  Bound tasks are resumed by their own worker only, so a task sees one OS thread all its life. A roaming one may wake up on
@@ -568,7 +569,7 @@ impl Worker {
     }
 }
 
-/// Where a task's stack begins.
+/// Where a task's stack begins: runs it, and those after it that begin on the same stack.
 ///
 /// # Safety
 ///
