@@ -9,10 +9,7 @@ use crate::{
 use std::{
     collections::HashSet,
     hint::black_box,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::*},
-    },
+    sync::{Arc, atomic::AtomicUsize},
     time::Duration,
 };
 
