@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     JoinHandle, Runtime, channel, go, sleep, stack,
-    stack::tests::{in_child, in_child_ok, test_name},
+    stack::tests::{in_child_ok, test_name},
     task, worker, yield_now,
 };
 use std::{
@@ -202,7 +202,7 @@ fn overflow_names_who_is_on_the_stack() {
         black_box(&mut local);
         dig(depth + 1) + black_box(local)[7]
     }
-    let output = in_child(test_name!("overflow_names_who_is_on_the_stack"), || {
+    let output = stack::tests::in_child(test_name!("overflow_names_who_is_on_the_stack"), || {
         on_one_worker(|| {
             let guilty = task::Builder::new().name("guilty").spawn(|| black_box(dig(0)));
             let innocent = task::Builder::new().name("innocent").spawn(|| ());
