@@ -136,7 +136,17 @@ pub(crate) struct Task {
     ///
     /// Each weakened by one step fails `task_survey_tells_of_one_task`.
     tag: AtomicU64,
-    /// The top of the stack that belongs to the slot: `header/succession.rs`.
+    /// The top of the stack that belongs to the slot; null before its first use: `header/succession.rs`.
+    ///
+    /// | operation      | order   | pairs with | so that                                                                    |
+    /// |----------------|---------|------------|----------------------------------------------------------------------------|
+    /// | note, exchange | Relaxed | nothing    | by its owner (K8); what brings the slot to the next one brings this: queue, |
+    /// |                |         |            | cache, the pool's lock                                                     |
+    /// | look, trim     | Relaxed | nothing    | by its owner, or behind the pool's lock                                    |
+    /// | `on`           | Relaxed | nothing    | the handler looks for the stack that it has interrupted: noted by the same |
+    /// |                |         |            | thread; of others it wants only that they are different (K8)               |
+    ///
+    /// Argued: it has no protocol of its own.
     stack: AtomicPtr<u8>,
 
     // ---- and what every begin and end does, in a second one
@@ -332,7 +342,7 @@ impl TaskRef {
     pub(crate) fn let_go(self) {
         if self.get().leave() {
             self.clear();
-            // SAFETY: K3, nobody holds it any more, and its stack was left.
+            // SAFETY: K3, nobody holds it any more; K8, and nobody is on the stack that belongs to it by now.
             unsafe {
                 #[cfg(greenlight_asan)]
                 crate::stack::sanitizer::forget(self.stack().guard_end(), self.stack().top());
@@ -451,7 +461,7 @@ impl Task {
     /// From `prepare`, to be taken by the task itself, at its end.
     fn take_scope(&self) -> Option<Arc<Members>> {
         let scope = if self.extra.get() { self.scope.take() } else { None };
-        // SAFETY: from `Arc::into_raw` in `prepare`, and nobody takes it twice.
+        // SAFETY: from `Arc::into_raw` in `prepare`; taken by the task itself (K2), which leaves none.
         scope.map(|scope| unsafe { Arc::from_raw(scope.as_ptr().cast_const()) })
     }
 

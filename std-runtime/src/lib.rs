@@ -205,8 +205,8 @@ use std::{future::Future, panic::Location, time::Duration};
 ///
 /// # Cost
 ///
-/// A stack from the pool (one page, if nobody used it before), which a green thread that ends without waiting most often takes over from the
-/// one before it, without a switch. No allocation, if closure and result have 256 bytes together at most (and want to lie at a
+/// A stack from the pool (one page, if nobody used it before). Of several that were started in one go, those that end without waiting run one
+/// after the other on the same, without a switch. No allocation, if closure and result have 256 bytes together at most (and want to lie at a
 /// multiple of 16 at most).
 ///
 /// # Examples

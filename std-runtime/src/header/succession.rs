@@ -31,8 +31,7 @@ impl TaskRef {
         }
     }
 
-    /// None before its slot was first used. Written by those to whom it belongs (K2, K8). Relaxed: the others look from a signal
-    /// handler, for the stack that they are on themselves, or while the slot is free, behind the pool's lock.
+    /// None before its slot was first used.
     fn top(self) -> Option<NonNull<u8>> {
         NonNull::new(self.get().stack.load(Relaxed))
     }

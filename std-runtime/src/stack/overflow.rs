@@ -242,4 +242,4 @@ impl Drop for AlternateStack {
 }
 
 #[cfg(all(test, not(any(greenlight_asan, greenlight_tsan)), not(loom)))] // the sanitizers handle SIGSEGV in our place
-mod tests;
+pub(crate) mod tests;

@@ -13,7 +13,7 @@
 //!
 //! 1. A spawn wakes an idle worker, unless one is on its way, or looks for work, already. If others wait here before it, not each spawn
 //!    looks, but the first, the second, the fourth and so on: nobody who has looked since sleeps beside them, but for those whom
-//!    a worker that was just waking is to give some by the next rule.
+//!    a worker that was just waking is to give some by the next rule, and for a while by rule 5.
 //! 2. Before a worker starts the first of its new tasks, it gives half of them to each idle worker in turn. If there is none, it gives the
 //!    one that has the least to do so many that the two are even, if it has clearly more.
 //! 3. A lone new task goes to an idle worker, too, unless its parent is the only task here and waits for no clock and no socket: then
@@ -88,8 +88,12 @@ impl Free {
     }
 }
 
-/// Rule 5: from whom a worker has got tasks last, and until when that one leaves it alone. Hints, so Relaxed: of two that come at once,
-/// one may be noted with the other's time.
+/// Rule 5: from whom a worker has got tasks last, and until when that one leaves it alone.
+///
+/// | operation | order   | pairs with | so that                                                                                       |
+/// |-----------|---------|------------|-----------------------------------------------------------------------------------------------|
+/// | note      | Relaxed | nothing    | a hint: of two that come at once, one may be noted with the other's time                      |
+/// | look      | Relaxed | nothing    | the same; not to sleep without a limit is the last look's business, which asks for no time: W3 |
 pub(super) struct Given {
     by: AtomicUsize,
     until: AtomicU64,

@@ -195,13 +195,7 @@ fn stack_of_a_free_slot_is_trimmed_and_no_other() {
 #[test]
 #[cfg(not(any(greenlight_asan, greenlight_tsan)))] // they handle SIGSEGV in our place
 fn overflow_names_who_is_on_the_stack() {
-    #[expect(unconditional_recursion)]
-    #[inline(never)]
-    fn dig(depth: u64) -> u64 {
-        let mut local = [depth; 64];
-        black_box(&mut local);
-        dig(depth + 1) + black_box(local)[7]
-    }
+    use crate::stack::overflow::tests::dig;
     let output = stack::tests::in_child(test_name!("overflow_names_who_is_on_the_stack"), || {
         on_one_worker(|| {
             let guilty = task::Builder::new().name("guilty").spawn(|| black_box(dig(0)));

@@ -19,7 +19,7 @@ fn text(output: &Output) -> String {
 /// Recursion without an end, which no optimizer may turn into a loop.
 #[expect(unconditional_recursion)]
 #[inline(never)]
-fn dig(depth: u64) -> u64 {
+pub(crate) fn dig(depth: u64) -> u64 {
     let mut local = [depth; 64];
     black_box(&mut local);
     dig(depth + 1) + black_box(local)[7]
