@@ -16,7 +16,8 @@
 //!             else: after it, under the lock of the line, let go who fits in
 //! ```
 //!
-//! * R1  WRITER and readers are never in the state word together. Whoever they count may use the value, in its way.
+//! * R1  WRITER and readers are never in the state word together, nor WRITER there and readers in the table (`biased.rs`). Whoever
+//!   they count may use the value, in its way.
 //! * R2  Whoever is first in line is kept out by a holder, the last of whom lets go; or somebody is certain to let go: one who
 //!   left and is about to look, or a call that was woken. It runs, and comes in, and lets go when it leaves; or finds a
 //!   holder; or withdraws, and then looks who fits in.
@@ -40,10 +41,13 @@ use core::{
     time::Duration,
 };
 use nested::{Reader, Readers};
+use slots::Place;
 
+mod biased;
 mod future;
 mod nested;
 mod raw;
+mod slots;
 mod state;
 
 pub use future::{RwLockReadFuture, RwLockWriteFuture};
@@ -76,6 +80,14 @@ pub(crate) enum Access {
 ///
 /// The `try_` calls, and futures when they are first polled, do not go past those who wait, not even when the lock is free.
 ///
+/// # Many readers
+///
+/// Threads that read at once would spend their time on the line of memory with the lock's state, which each takes from the
+/// others. Where that happens, and nobody writes, readers leave their mark in a table of the process instead (8 KiB, feature
+/// `std`), each in a line of its own thread; so reads cost the same on any number of cores. It begins after some 128 meetings of
+/// readers without a write. The next writer finds the marks, waits for those readers as for all, and ends it; that costs it up to a
+/// microsecond. Guards of `read_recursive` and of `lock_api` are counted in the lock itself.
+///
 /// # Nested reads
 ///
 /// A task that reads must not [`read`](Self::read) again before it has finished: if a writer has come in between, both wait
@@ -92,7 +104,7 @@ pub(crate) enum Access {
 /// # Cost
 ///
 /// Uncontended: one compare-exchange to lock, one read-modify-write to unlock, both inlined. A call that finds it held looks
-/// again a few times before it sleeps. No allocation ever.
+/// again a few times before it sleeps. Many who read at once: two compare-exchanges that wait for nobody. No allocation ever.
 ///
 /// # Examples
 ///
@@ -137,17 +149,17 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// If `usize::MAX / 8` read guards exist or were forgotten; the lock stays as it was. In debug builds with feature `std`, if this
+    /// If `usize::MAX / 32` read guards exist or were forgotten; the lock stays as it was. In debug builds with feature `std`, if this
     /// task has a read guard of this lock and a writer waits: see [nested reads](Self#nested-reads). (A guard that moved to
     /// another task counts for the one that took it.)
     #[track_caller]
     #[inline]
     pub fn read(&self) -> RwLockReadGuard<'_, T> {
         park::give_way();
-        if !self.raw.enter_at_once(Access::Read) {
-            self.read_contended();
+        match self.raw.read_at_once() {
+            Some(place) => self.read_guard(place),
+            None => self.read_contended(),
         }
-        self.read_guard()
     }
 
     /// Waits until nobody else holds the lock.
@@ -162,13 +174,15 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// If `usize::MAX / 8` read guards exist or were forgotten.
+    /// If `usize::MAX / 32` read guards exist or were forgotten.
     #[track_caller]
     pub fn try_read(&self) -> Option<RwLockReadGuard<'_, T>> {
-        self.raw.try_enter(Access::Read, Manners::InLine).then(|| self.read_guard())
+        let place = self.raw.read_at_once();
+        let place = place.or_else(|| self.raw.try_enter(Access::Read, Manners::InLine).then_some(Place::WORD));
+        place.map(|place| self.read_guard(place))
     }
 
-    /// A write guard, if nobody holds the lock or waits for it.
+    /// A write guard, if nobody holds the lock or waits for it, or tries to write at the same time.
     pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, T>> {
         self.raw.try_enter(Access::Write, Manners::InLine).then(|| self.write_guard())
     }
@@ -178,7 +192,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// If `usize::MAX / 8` read guards exist or were forgotten.
+    /// If `usize::MAX / 32` read guards exist or were forgotten.
     ///
     /// # Examples
     ///
@@ -202,17 +216,17 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn read_recursive(&self) -> RwLockReadGuard<'_, T> {
         self.raw.enter_nested();
-        self.read_guard()
+        self.read_guard(Place::WORD)
     }
 
     /// [`read_recursive`](Self::read_recursive), if nobody writes: always for a task that reads already.
     ///
     /// # Panics
     ///
-    /// If `usize::MAX / 8` read guards exist or were forgotten.
+    /// If `usize::MAX / 32` read guards exist or were forgotten.
     #[track_caller]
     pub fn try_read_recursive(&self) -> Option<RwLockReadGuard<'_, T>> {
-        self.raw.try_enter(Access::Read, Manners::Nested).then(|| self.read_guard())
+        self.raw.try_enter(Access::Read, Manners::Nested).then(|| self.read_guard(Place::WORD))
     }
 
     /// [`read`](Self::read), for `limit` at most.
@@ -223,11 +237,15 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Panics
     ///
-    /// If there is no clock: see [`park::now`]; and if `usize::MAX / 8` read guards exist or were forgotten.
+    /// If there is no clock: see [`park::now`]; and if `usize::MAX / 32` read guards exist or were forgotten.
     #[track_caller]
     pub fn read_timeout(&self, limit: Duration) -> Result<RwLockReadGuard<'_, T>, TimedOut> {
+        park::give_way();
+        if let Some(place) = self.raw.read_at_once() {
+            return Ok(self.read_guard(place));
+        }
         let read = self.raw.enter_until(Access::Read, Manners::InLine, park::deadline_after(limit));
-        read.then(|| self.read_guard()).ok_or(TimedOut)
+        read.then(|| self.read_guard(Place::WORD)).ok_or(TimedOut)
     }
 
     /// [`write`](Self::write), for `limit` at most.
@@ -304,15 +322,27 @@ impl<T: ?Sized> RwLock<T> {
         self.value.with_mut(|value| unsafe { &mut *value })
     }
 
-    /// The caller has just become a reader.
+    /// The caller has just become a reader, who is counted there.
     #[inline]
-    fn read_guard(&self) -> RwLockReadGuard<'_, T> {
-        RwLockReadGuard { lock: self, reader: self.readers.note(), value: ManuallyDrop::new(self.value.get()) }
+    fn read_guard(&self, place: Place) -> RwLockReadGuard<'_, T> {
+        RwLockReadGuard { lock: self, place, reader: self.readers.note(), value: ManuallyDrop::new(self.value.get()) }
     }
 
     /// The same, by a future: its task may be one of many on the thread that polls.
     fn read_guard_of_future(&self) -> RwLockReadGuard<'_, T> {
-        RwLockReadGuard { lock: self, reader: Reader::UNKNOWN, value: ManuallyDrop::new(self.value.get()) }
+        self.guard_of_future(Place::WORD)
+    }
+
+    fn guard_of_future(&self, place: Place) -> RwLockReadGuard<'_, T> {
+        RwLockReadGuard { lock: self, place, reader: Reader::UNKNOWN, value: ManuallyDrop::new(self.value.get()) }
+    }
+
+    fn read_at_once_of_future(&self) -> Option<RwLockReadGuard<'_, T>> {
+        self.raw.read_at_once().map(|place| self.guard_of_future(place))
+    }
+
+    fn write_at_once(&self) -> Option<RwLockWriteGuard<'_, T>> {
+        self.raw.enter_at_once(Access::Write).then(|| self.write_guard())
     }
 
     /// The caller has just become the writer.
@@ -323,7 +353,7 @@ impl<T: ?Sized> RwLock<T> {
 
     #[cold]
     #[track_caller]
-    fn read_contended(&self) {
+    fn read_contended(&self) -> RwLockReadGuard<'_, T> {
         if !self.raw.try_enter(Access::Read, Manners::InLine) {
             // About to wait. If it reads already, then for a writer who waits for it.
             assert!(
@@ -333,6 +363,7 @@ impl<T: ?Sized> RwLock<T> {
             );
             self.raw.enter(Access::Read);
         }
+        self.read_guard(Place::WORD)
     }
 }
 
@@ -361,6 +392,7 @@ impl<T> From<T> for RwLock<T> {
 #[must_use = "the lock is given back as soon as the guard is dropped"]
 pub struct RwLockReadGuard<'a, T: ?Sized> {
     lock: &'a RwLock<T>,
+    place: Place,
     reader: Reader,
     /// Ends before the lock is given back.
     value: ManuallyDrop<ConstPtr<T>>,
@@ -394,7 +426,7 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
         unsafe { ManuallyDrop::drop(&mut guard.value) };
         // SAFETY: R1, the guard is the writer's, and ends.
         unsafe { guard.lock.raw.downgrade() };
-        guard.lock.read_guard()
+        guard.lock.read_guard(Place::WORD)
     }
 }
 
@@ -442,7 +474,7 @@ impl<T: ?Sized> Drop for RwLockReadGuard<'_, T> {
         unsafe { ManuallyDrop::drop(&mut self.value) };
         self.lock.readers.forget(self.reader);
         // SAFETY: R1, the guard is a reader's, and ends.
-        unsafe { self.lock.raw.leave(Access::Read) };
+        unsafe { self.lock.raw.leave_place(self.place) };
     }
 }
 

@@ -11,7 +11,7 @@ use core::{
 
 /// The two are the same but for what they come for.
 macro_rules! future {
-    ($(#[$meta:meta])* $name:ident, $guard:ident, $make:ident, $access:expr) => {
+    ($(#[$meta:meta])* $name:ident, $guard:ident, $at_once:ident, $make:ident, $access:expr) => {
         $(#[$meta])*
         #[must_use = "a future does nothing unless it is polled"]
         pub struct $name<'a, T: ?Sized> {
@@ -41,6 +41,12 @@ macro_rules! future {
                     (Pin::new_unchecked(&this.wait), &mut this.over, this.lock)
                 };
                 assert!(!*over, concat!("a `", stringify!($name), "` was polled after it was ready"));
+                if !wait.is_in_line()
+                    && let Some(guard) = lock.$at_once()
+                {
+                    *over = true;
+                    return Poll::Ready(guard);
+                }
                 ready!(wait.poll(context.waker()));
                 *over = true;
                 Poll::Ready(lock.$make())
@@ -64,9 +70,9 @@ macro_rules! future {
 
 future!(
     /// The future of [`RwLock::read_async`].
-    RwLockReadFuture, RwLockReadGuard, read_guard_of_future, Access::Read
+    RwLockReadFuture, RwLockReadGuard, read_at_once_of_future, read_guard_of_future, Access::Read
 );
 future!(
     /// The future of [`RwLock::write_async`].
-    RwLockWriteFuture, RwLockWriteGuard, write_guard, Access::Write
+    RwLockWriteFuture, RwLockWriteGuard, write_at_once, write_guard, Access::Write
 );

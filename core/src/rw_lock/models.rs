@@ -13,8 +13,23 @@ type Use = fn(&RwLock<u32>);
 
 /// Each on a thread of its own but the last; the sum of what they wrote.
 fn run(uses: &'static [Use], sum: u32) {
+    run_on(|| RwLock::new(0), uses, sum);
+}
+
+/// The same, with readers who find a table with one slot.
+fn run_biased(uses: &'static [Use], sum: u32) {
+    run_on(biased, uses, sum);
+}
+
+fn biased() -> RwLock<u32> {
+    let lock = RwLock::new(0);
+    lock.raw.begin_bias();
+    lock
+}
+
+fn run_on(make: fn() -> RwLock<u32>, uses: &'static [Use], sum: u32) {
     loom::model(move || {
-        let lock = Arc::new(RwLock::new(0));
+        let lock = Arc::new(make());
         let (last, others) = uses.split_last().unwrap();
         let others: Vec<_> = others
             .iter()
@@ -260,5 +275,99 @@ fn rw_lock_new_waker_meets_unlock() {
         let ready = poll_once(&mut future, &waker).is_ready();
         other.join().unwrap();
         assert!(ready || new.times() == 1 && poll_once(&mut future, &waker).is_ready());
+    });
+}
+
+/// Who comes in at once, or not at all: with those who wait the models would be too large for three.
+const READ_AT_ONCE: Use = |lock| {
+    if let Some(place) = lock.raw.read_at_once() {
+        assert!(*lock.read_guard(place) <= 2);
+    }
+};
+
+const TRY_WRITE: Use = |lock| {
+    if let Some(mut writing) = lock.try_write() {
+        *writing += 1;
+        *writing -= 1;
+    }
+};
+
+/// A reader in the table against a writer, who moves it and waits for it to leave. Fails if a reader does not look again after
+/// it took its slot.
+#[test]
+fn rw_lock_biased_reader_and_writer() {
+    run_biased(&[READ, WRITE], 1);
+}
+
+/// Readers in the table and in the word, who have the one slot in turn, while somebody tries to write.
+#[test]
+fn rw_lock_biased_two_readers() {
+    run_biased(&[READ_AT_ONCE, READ_AT_ONCE, TRY_WRITE], 0);
+}
+
+/// Two revoke at the same time. Fails if the one who finds the bias gone comes in while the other is still moving.
+#[test]
+fn rw_lock_biased_two_writers() {
+    run_biased(&[READ_AT_ONCE, TRY_WRITE, TRY_WRITE], 0);
+}
+
+/// A reader who was moved wakes both of those who wait for it.
+#[test]
+fn rw_lock_biased_reader_who_was_moved_wakes() {
+    loom::model(|| {
+        let lock: &'static RwLock<u32> = Box::leak(Box::new(biased()));
+        let reading = lock.read();
+        let writers = [WRITE, |lock| *block_on(lock.write_async()) += 1].map(|one| thread::spawn(move || one(lock)));
+        assert_eq!(*reading, 0);
+        drop(reading);
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        assert_eq!(*lock.read(), 2);
+    });
+}
+
+/// The bias begins while somebody writes. Fails if it may begin then, and if a revoker does not know the lock's number.
+#[test]
+fn rw_lock_bias_begins() {
+    const BEGIN: Use = |lock| {
+        lock.raw.begin_bias();
+        READ_AT_ONCE(lock);
+    };
+    run(&[BEGIN, WRITE, READ_AT_ONCE], 1);
+}
+
+/// A reader who was moved gives back a slot that another has taken since, and that one then a count in the word (B2).
+#[test]
+fn rw_lock_biased_readers_swap_places() {
+    loom::model(|| {
+        let lock: &'static RwLock<u32> = Box::leak(Box::new(biased()));
+        let first = lock.read();
+        let second = thread::spawn(move || {
+            TRY_WRITE(lock); // moves the first
+            lock.raw.begin_bias();
+            READ_AT_ONCE(lock);
+        });
+        let writer = thread::spawn(move || TRY_WRITE(lock));
+        assert_eq!(*first, 0);
+        drop(first);
+        second.join().unwrap();
+        writer.join().unwrap();
+        *lock.try_write().expect("everybody has left") += 1;
+    });
+}
+
+/// A writer writes between two biases: a reader who is moved in the second, though it looked in vain in the first, has seen
+/// what was written. Fails if giving back a slot in vain is Relaxed, and if the mover's change is.
+#[test]
+fn rw_lock_biased_again() {
+    loom::model(|| {
+        let lock: &'static RwLock<u32> = Box::leak(Box::new(biased()));
+        let reader = thread::spawn(move || READ_AT_ONCE(lock));
+        if let Some(mut writing) = lock.try_write() {
+            *writing += 1;
+        }
+        lock.raw.begin_bias();
+        TRY_WRITE(lock);
+        reader.join().unwrap();
+        *lock.try_write().expect("everybody has left") += 1;
     });
 }

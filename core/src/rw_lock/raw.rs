@@ -1,6 +1,10 @@
 //! The lock without its value: how one comes in and leaves, the line, and who is let go by an unlock.
 
-use super::{Access, state::State};
+use super::{
+    Access,
+    slots::Bias,
+    state::{State, Turn},
+};
 use crate::{
     park::{self, Tick, Why},
     queue::{WaitQueue, Wakers, wake_in_batches},
@@ -17,7 +21,8 @@ use core::{
 
 /// The lock inside an [`RwLock`](crate::RwLock), without a value: for `lock_api`'s generic code.
 pub struct RawRwLock {
-    state: State,
+    pub(super) state: State,
+    pub(super) bias: Bias,
     line: SpinMutex<Line>,
 }
 
@@ -57,15 +62,10 @@ impl RawRwLock {
         pub(super) fn with_readers(readers: usize) -> Self {
             Self {
                 state: State::with_readers(readers),
+                bias: Bias::new(),
                 line: SpinMutex::new(Line { waiters: WaitQueue::new(), starved: 0 }),
             }
         }
-    }
-
-    /// Whether the caller has come in, as it mostly does; if not, it asks in another way.
-    #[inline]
-    pub(super) fn enter_at_once(&self, access: Access) -> bool {
-        self.state.enter_at_once(access)
     }
 
     /// # Panics
@@ -83,7 +83,20 @@ impl RawRwLock {
         if self.state.overflows(access) {
             overflow();
         }
+        self.enter_word(access, manners)
+    }
+
+    /// False if somebody is in the way.
+    fn enter_word(&self, access: Access, manners: Manners) -> bool {
+        if access == Access::Write && self.state.is_biased() {
+            self.revoke();
+        }
         self.state.enter(access, manners)
+    }
+
+    /// Enters, if nobody is in line, or in the way, or quicker. May fail for no reason.
+    pub(super) fn enter_at_once(&self, access: Access) -> bool {
+        self.state.enter_at_once(access)
     }
 
     #[inline]
@@ -115,7 +128,7 @@ impl RawRwLock {
 
     /// A call that runs comes in before those who would have to be switched to (R4).
     pub(super) fn barge(&self, access: Access) -> bool {
-        self.state.enter(access, Manners::Barging)
+        self.enter_word(access, Manners::Barging)
     }
 
     #[cold]
@@ -151,6 +164,9 @@ impl RawRwLock {
     /// The caller is a holder of this kind, and does not touch the value again.
     #[inline]
     pub(crate) unsafe fn leave(&self, access: Access) {
+        if access == Access::Write {
+            self.bias.forget_meetings();
+        }
         if self.state.leave(access) {
             self.look_at_line();
         }
@@ -223,7 +239,7 @@ impl RawRwLock {
 #[cold]
 #[track_caller]
 fn overflow() -> ! {
-    panic!("RwLock: too many readers: usize::MAX / 8 read guards exist or were forgotten");
+    panic!("RwLock: too many readers: usize::MAX / 32 read guards exist or were forgotten");
 }
 
 /// A wait for the lock, polled by [`park::wait`] or by a future's executor.
@@ -239,6 +255,11 @@ pub(super) struct Wait<'a> {
 impl<'a> Wait<'a> {
     pub(super) fn new(lock: &'a RawRwLock, access: Access, kind: Kind) -> Self {
         Self { lock, seat: Seat::new(Cell::new((access, kind))), access, kind, vain: Cell::new(0) }
+    }
+
+    /// Whether it sat down, and has not heard yet what became of that.
+    pub(super) fn is_in_line(&self) -> bool {
+        self.seat.is_taken()
     }
 
     /// `Ready` means that the caller holds the lock.
@@ -258,6 +279,7 @@ impl<'a> Wait<'a> {
         loop {
             match seat.outcome() {
                 Some(GRANTED) => return Poll::Ready(()),
+                Some(_) if ahead => {} // round again
                 Some(_) => {
                     ahead = true;
                     this.vain.set(this.vain.get().saturating_add(1));
@@ -279,8 +301,14 @@ impl<'a> Wait<'a> {
                 }
                 let kind = this.kind.after(this.vain.get());
                 let manners = if ahead { Manners::Nested } else { Manners::InLine };
-                if state.enter_or_queue(this.access, manners, kind.is_impatient()) {
-                    return Poll::Ready(());
+                match state.enter_or_queue(this.access, manners, kind.is_impatient()) {
+                    Turn::Entered => return Poll::Ready(()),
+                    Turn::Queued => {}
+                    Turn::Biased => {
+                        drop(line);
+                        this.lock.revoke();
+                        continue;
+                    }
                 }
                 // It sits down below: there is a fresh waker.
                 line.starved += usize::from(kind.is_impatient());
@@ -300,6 +328,9 @@ impl<'a> Wait<'a> {
     pub(super) fn give_up(&self) -> bool {
         if !self.seat.is_taken() {
             return false;
+        }
+        if self.access == Access::Write && self.lock.state.is_biased() {
+            self.lock.revoke();
         }
         let mut line = self.lock.line.lock();
         // SAFETY: under the lock of its only line.

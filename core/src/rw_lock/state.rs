@@ -3,7 +3,7 @@
 use super::{Access, Manners};
 use crate::sync::{
     atomic::{AtomicUsize, Ordering::*},
-    const_unless_loom,
+    const_unless_loom, model_fence,
 };
 
 const WRITER: usize = 1;
@@ -11,13 +11,40 @@ const WRITER: usize = 1;
 const QUEUED: usize = 2;
 /// Somebody in line has lost patience: nobody goes past the line. Never without `QUEUED`.
 const STARVED: usize = 4;
+/// Readers may stand in the table instead (`biased.rs`). Never with `WRITER` or `QUEUED`.
+const BIASED: usize = 8;
 /// One reader. The rest of the word counts them.
-const READER: usize = 8;
+const READER: usize = 16;
 
 const LINE: usize = QUEUED | STARVED;
 
-/// As many readers as there is room for.
-pub(super) const MAX_READERS: usize = usize::MAX / READER;
+/// As many readers as may come in. There is room for twice as many, so for a table full of those who are moved in.
+pub(super) const MAX_READERS: usize = FULL / READER;
+/// Set as soon as there are so many.
+const FULL: usize = 1 << (usize::BITS - 1);
+
+/// What the word was.
+#[derive(Clone, Copy)]
+pub(super) struct Seen(usize);
+
+impl Seen {
+    pub(super) fn is_read(self) -> bool {
+        readers(self.0) > 0
+    }
+
+    pub(super) fn is_biased(self) -> bool {
+        cfg!(any(feature = "std", loom)) && self.0 & BIASED != 0
+    }
+}
+
+/// What became of somebody who asked under the lock of the line.
+#[must_use]
+pub(super) enum Turn {
+    Entered,
+    Queued,
+    /// The readers have to be moved from the table first.
+    Biased,
+}
 
 pub(super) struct State {
     /// | operation                 | order   | pairs with | so that                                              |
@@ -25,6 +52,10 @@ pub(super) struct State {
     /// | enter                     | Acquire | leave, downgrade | a reader sees what was written, a writer also that it was read |
     /// | leave, downgrade          | Release | enter      | the same                                             |
     /// | set or clear `LINE`, look | Relaxed | nothing    | R3: the lock of the line orders them                 |
+    /// | set `BIASED`              | Release | take it    | a revoker knows the lock's number                    |
+    /// | take `BIASED`             | SeqCst  | look again | B3, with the slots; and as enter, of which it is one |
+    /// | look again                | SeqCst  | take `BIASED`; leave | B3, with the slots; and as enter           |
+    /// | move in                   | Relaxed | nothing    | the mover is counted, and its leaving is Release     |
     ///
     /// All changes are read-modify-writes, never stores: so a writer who enters pairs with each reader that left, through those
     /// who changed the word since. Who is let in holds the lock by an `enter` of whoever let it in, and learns it through
@@ -76,9 +107,53 @@ impl State {
             && self.word.compare_exchange_weak(word, word + holder(access), Acquire, Relaxed).is_ok()
     }
 
+    /// Whether readers may stand in the table.
+    pub(super) fn is_biased(&self) -> bool {
+        Seen(self.word.load(Relaxed)).is_biased()
+    }
+
+    /// The same, by a reader who stands there (B3).
+    #[inline]
+    pub(super) fn is_still_biased(&self) -> bool {
+        model_fence();
+        self.word.load(SeqCst) & BIASED != 0
+    }
+
+    /// Unless somebody writes or waits (B1), or there is no room for those who would be moved in.
+    pub(super) fn set_bias(&self) {
+        let set = |word| (word & (WRITER | LINE | BIASED | FULL) == 0).then_some(word | BIASED);
+        let _ = self.word.fetch_update(Release, Relaxed, set);
+    }
+
+    /// The bias becomes a reader, the caller. False if there is none.
+    pub(super) fn take_bias(&self) -> bool {
+        let take = |word| (word & BIASED != 0).then(|| word - BIASED + READER);
+        self.word.fetch_update(SeqCst, Relaxed, take).is_ok()
+    }
+
+    /// One more reader, who has come in by the table. The caller is a reader itself.
+    pub(super) fn move_in(&self) {
+        self.word.fetch_add(READER, Relaxed);
+    }
+
+    /// `enter_at_once`, by a reader who had better stand in the table if there is a bias; and what it saw, because to look again
+    /// could cost another journey of the line.
+    #[inline]
+    pub(super) fn read_at_once(&self) -> Result<Seen, Seen> {
+        let word = self.word.load(Relaxed);
+        if word & (WRITER | QUEUED | BIASED | FULL) != 0 {
+            return Err(Seen(word));
+        }
+        self.word.compare_exchange_weak(word, word + READER, Acquire, Relaxed).map(Seen).map_err(Seen)
+    }
+
     /// False if somebody is in the way.
     pub(super) fn enter(&self, access: Access, manners: Manners) -> bool {
-        let mut word = self.word.load(Relaxed);
+        self.enter_after(Seen(self.word.load(Relaxed)), access, manners)
+    }
+
+    /// The same, by somebody who has looked.
+    pub(super) fn enter_after(&self, Seen(mut word): Seen, access: Access, manners: Manners) -> bool {
         while admits(word, access, manners) {
             match self.word.compare_exchange_weak(word, word + holder(access), Acquire, Relaxed) {
                 Ok(_) => return true,
@@ -88,21 +163,23 @@ impl State {
         false
     }
 
-    /// Enters; or says that the caller is in line, and returns false: then whoever is in the way will see that when it leaves.
-    /// The caller holds the lock of the line, and sits down in it before it gives that back.
-    pub(super) fn enter_or_queue(&self, access: Access, manners: Manners, starved: bool) -> bool {
+    /// Enters; or says that the caller is in line: then whoever is in the way will see that when it leaves. The caller holds
+    /// the lock of the line, and sits down in it before it gives that back.
+    pub(super) fn enter_or_queue(&self, access: Access, manners: Manners, starved: bool) -> Turn {
         let signs = if starved { LINE } else { QUEUED };
         let mut word = self.word.load(Relaxed);
         loop {
-            let (next, order, enters) = if admits(word, access, manners) {
-                (word + holder(access), Acquire, true)
+            let (next, order, turn) = if admits(word, access, manners) {
+                (word + holder(access), Acquire, Turn::Entered)
+            } else if word & BIASED != 0 {
+                return Turn::Biased;
             } else if word & signs == signs {
-                return false;
+                return Turn::Queued;
             } else {
-                (word | signs, Relaxed, false)
+                (word | signs, Relaxed, Turn::Queued)
             };
             match self.word.compare_exchange_weak(word, next, order, Relaxed) {
-                Ok(_) => return enters,
+                Ok(_) => return turn,
                 Err(now) => word = now,
             }
         }
@@ -146,15 +223,16 @@ impl State {
 
     /// No reader fits in, and that is not because of a writer: guards were forgotten, in numbers.
     pub(super) fn overflows(&self, access: Access) -> bool {
-        access == Access::Read && readers(self.word.load(Relaxed)) == MAX_READERS
+        access == Access::Read && readers(self.word.load(Relaxed)) >= MAX_READERS
     }
 
     pub(super) fn is_queued(&self) -> bool {
         self.word.load(Relaxed) & QUEUED != 0
     }
 
+    /// Whether the word counts a reader.
     pub(super) fn is_read(&self) -> bool {
-        readers(self.word.load(Relaxed)) > 0
+        Seen(self.word.load(Relaxed)).is_read()
     }
 
     #[cfg(any(all(test, feature = "std"), feature = "lock_api"))]

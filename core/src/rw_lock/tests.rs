@@ -1,6 +1,6 @@
-//! The lock from OS threads, by futures polled by hand, and against a sequential model.
+//! The lock from OS threads, and by futures polled by hand.
 
-use super::{raw::Wait, *};
+use super::{raw::Wait, state::MAX_READERS, *};
 use crate::{
     seat::{Kind, PATIENCE},
     test_support::{Woken, assert_not, block_on, poll_once},
@@ -9,12 +9,10 @@ use core::{
     pin::Pin,
     task::{Poll, Waker},
 };
-use proptest::prelude::*;
 use std::{
     boxed::Box,
     cell::Cell,
-    collections::VecDeque,
-    mem,
+    format, mem,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     string::String,
@@ -27,6 +25,9 @@ use std::{
     time::Instant,
     vec::Vec,
 };
+
+mod sequential;
+mod table;
 
 const SHORT: Duration = Duration::from_millis(5);
 
@@ -45,12 +46,16 @@ fn readers_overlap_and_writers_do_not() {
                         *value += 1;
                         inside.fetch_sub(1, SeqCst);
                     } else {
-                        let _value = match round % 3 {
+                        let _value = match round % 4 {
                             0 => lock.read(),
                             1 => lock.read_recursive(),
-                            _ => block_on(lock.read_async()),
+                            2 => block_on(lock.read_async()),
+                            _ => {
+                                lock.raw.begin_bias();
+                                lock.read()
+                            }
                         };
-                        assert!(!lock.raw.is_written());
+                        assert_eq!(inside.load(SeqCst), 0);
                     }
                 }
             })
@@ -60,7 +65,7 @@ fn readers_overlap_and_writers_do_not() {
     assert_eq!(*lock.read(), 6_000);
 }
 
-/// Every pair of a holder and a newcomer, with and without a writer in line: who comes in, and who waits.
+/// Every pair of a holder and a newcomer, with and without a writer in line, biased and not: who comes in, and who waits.
 #[test]
 fn all_pairs() {
     type Attempt = fn(&RwLock<u32>) -> bool;
@@ -79,8 +84,13 @@ fn all_pairs() {
         (Some(Access::Write), false, [false; 6]),
         (Some(Access::Write), true, [false; 6]),
     ];
-    for (held, writer_waits, come_in) in cases {
+    for (biased, (held, writer_waits, come_in)) in
+        [false, true].into_iter().flat_map(|biased| cases.map(|case| (biased, case)))
+    {
         let lock = RwLock::new(0);
+        if biased {
+            lock.raw.begin_bias();
+        }
         let reading = (held == Some(Access::Read)).then(|| lock.read());
         let writing = (held == Some(Access::Write)).then(|| lock.write());
         let mut waiting = Box::pin(lock.write_async());
@@ -88,7 +98,8 @@ fn all_pairs() {
             assert!(poll_once(&mut waiting, Waker::noop()).is_pending());
         }
         for ((attempt, comes_in), expected) in attempts.into_iter().zip(come_in) {
-            assert_eq!(comes_in(&lock), expected, "{attempt} while held: {held:?}, and a writer waits: {writer_waits}");
+            let held = format!("held: {held:?}, and a writer waits: {writer_waits}, biased: {biased}");
+            assert_eq!(comes_in(&lock), expected, "{attempt} while {held}");
         }
         drop((reading, writing));
         assert!(poll_once(&mut waiting, Waker::noop()).is_ready(), "nothing is left behind");
@@ -344,11 +355,8 @@ fn guards_that_end_on_another_thread_are_forgotten() {
 /// `mem::forget` of guards in a loop, near its end: named, and the lock stays what it was.
 #[test]
 fn too_many_readers_are_named() {
-    let lock = RwLock {
-        raw: RawRwLock::with_readers(state::MAX_READERS - 2),
-        readers: Readers::new(),
-        value: UnsafeCell::new(0),
-    };
+    let lock =
+        RwLock { raw: RawRwLock::with_readers(MAX_READERS - 2), readers: Readers::new(), value: UnsafeCell::new(0) };
     mem::forget(lock.read());
     let last = lock.read();
     let overflows: [fn(&RwLock<u32>); 5] = [
@@ -521,241 +529,4 @@ fn threads_are_promised_what_is_kept() {
     assert_not!(RwLockWriteGuard<'static, Rc<u8>>: Send);
     assert_not!(RwLockReadFuture<'static, Cell<u8>>: Send);
     assert_not!(RwLockWriteFuture<'static, u8>: Unpin);
-}
-
-// The sequential model.
-
-const WAITERS: usize = 6;
-/// The first of them are futures, the others calls polled by hand; the even ones read.
-const FUTURES: usize = 3;
-
-fn access(waiter: usize) -> Access {
-    if waiter.is_multiple_of(2) { Access::Read } else { Access::Write }
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Step {
-    Try(Access, bool),
-    Barge(Access),
-    Leave,
-    Downgrade,
-    Poll(usize),
-    Drop(usize),
-    GiveUp(usize),
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let kind = prop_oneof![Just(Access::Read), Just(Access::Write)];
-    prop_oneof![
-        2 => (kind.clone(), any::<bool>()).prop_map(|(access, nested)| Step::Try(access, nested && access == Access::Read)),
-        2 => kind.prop_map(Step::Barge),
-        5 => Just(Step::Leave),
-        1 => Just(Step::Downgrade),
-        10 => (0..WAITERS).prop_map(Step::Poll),
-        1 => (0..WAITERS).prop_map(Step::Drop),
-        1 => (FUTURES..WAITERS).prop_map(Step::GiveUp),
-    ]
-}
-
-#[derive(Clone, Copy, PartialEq, Debug)]
-enum At {
-    Away,
-    InLine,
-    Woken,
-    Granted,
-}
-
-/// What the docs say, with nothing at the same time.
-struct Model {
-    readers: usize,
-    writer: bool,
-    line: VecDeque<usize>,
-    at: [At; WAITERS],
-    vain: [u32; WAITERS],
-    wakes: [usize; WAITERS],
-}
-
-impl Model {
-    fn new() -> Self {
-        let (at, vain, wakes) = ([At::Away; WAITERS], [0; WAITERS], [0; WAITERS]);
-        Self { readers: 0, writer: false, line: VecDeque::new(), at, vain, wakes }
-    }
-
-    fn fits(&self, access: Access) -> bool {
-        !self.writer && (access == Access::Read || self.readers == 0)
-    }
-
-    fn enter(&mut self, access: Access) {
-        match access {
-            Access::Read => self.readers += 1,
-            Access::Write => self.writer = true,
-        }
-    }
-
-    fn try_enter(&mut self, access: Access, nested: bool) -> bool {
-        let free = (nested || self.line.is_empty()) && self.fits(access);
-        if free {
-            self.enter(access);
-        }
-        free
-    }
-
-    fn is_impatient(&self, waiter: usize) -> bool {
-        waiter >= FUTURES && self.vain[waiter] >= PATIENCE
-    }
-
-    /// A call that runs, past the line.
-    fn barge(&mut self, access: Access) -> bool {
-        let free = self.readers == 0 && !self.writer && !self.line.iter().any(|waiter| self.is_impatient(*waiter));
-        let comes_in = free || self.line.is_empty() && self.fits(access);
-        if comes_in {
-            self.enter(access);
-        }
-        comes_in
-    }
-
-    fn let_go(&mut self) {
-        let mut reading = false;
-        while let Some(&waiter) = self.line.front().filter(|waiter| self.fits(access(**waiter))) {
-            let writes = access(waiter) == Access::Write;
-            if reading && writes {
-                return;
-            }
-            self.line.pop_front();
-            self.wakes[waiter] += 1;
-            if self.is_impatient(waiter) {
-                self.at[waiter] = At::Granted;
-                self.enter(access(waiter));
-            } else {
-                self.at[waiter] = At::Woken;
-            }
-            if waiter >= FUTURES {
-                if writes {
-                    return;
-                }
-                reading = true;
-            }
-        }
-    }
-
-    /// R2: who is first in line is kept out by a holder, or a call that was woken sees to it.
-    fn nobody_is_forgotten(&self) -> bool {
-        let kept_out = self.line.front().is_none_or(|waiter| !self.fits(access(*waiter)));
-        kept_out || (FUTURES..WAITERS).any(|call| self.at[call] == At::Woken)
-    }
-
-    fn leave(&mut self, access: Access) {
-        match access {
-            Access::Read => self.readers -= 1,
-            Access::Write => self.writer = false,
-        }
-        if self.readers == 0 {
-            self.let_go();
-        }
-    }
-
-    /// Whether it is in then.
-    fn poll(&mut self, waiter: usize) -> bool {
-        match mem::replace(&mut self.at[waiter], At::Away) {
-            At::Granted => {}
-            At::InLine => {
-                self.at[waiter] = At::InLine;
-                return false;
-            }
-            before => {
-                let ahead = before == At::Woken;
-                self.vain[waiter] += u32::from(ahead);
-                if !self.try_enter(access(waiter), ahead) {
-                    self.at[waiter] = At::InLine;
-                    if ahead {
-                        self.line.push_front(waiter);
-                    } else {
-                        self.line.push_back(waiter);
-                    }
-                    return false;
-                }
-            }
-        }
-        self.vain[waiter] = 0;
-        true
-    }
-
-    fn give_up(&mut self, waiter: usize) -> bool {
-        self.vain[waiter] = 0;
-        let held = match mem::replace(&mut self.at[waiter], At::Away) {
-            At::Away => return false,
-            At::InLine => {
-                self.line.retain(|other| *other != waiter);
-                false
-            }
-            At::Granted => true,
-            At::Woken => self.try_enter(access(waiter), true),
-        };
-        self.let_go();
-        held
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 1_000 }))]
-
-    /// Futures and calls, polled, let in, woken, dropped and out of time in every order: the lock, its line and every
-    /// wake-up are what the model says.
-    #[test]
-    fn it_does_what_the_model_does(steps in proptest::collection::vec(step(), 1..80)) {
-        let lock = RawRwLock::unlocked();
-        let mut model = Model::new();
-        let wakers: Vec<_> = (0..WAITERS).map(|_| Woken::new()).collect();
-        let kind = |waiter| if waiter < FUTURES { Kind::Future } else { Kind::Patient };
-        let wait = |waiter| Box::pin(Wait::new(&lock, access(waiter), kind(waiter)));
-        let mut waits: Vec<_> = (0..WAITERS).map(wait).collect();
-        for step in steps {
-            // How many hold it that are not on their way out of a sleep: the test holds it for them.
-            let granted = |kind| (0..WAITERS).filter(|i| model.at[*i] == At::Granted && access(*i) == kind).count();
-            let ours = (model.readers - granted(Access::Read), usize::from(model.writer) - granted(Access::Write));
-            match step {
-                Step::Try(access, nested) => {
-                    let manners = if nested { Manners::Nested } else { Manners::InLine };
-                    prop_assert_eq!(lock.try_enter(access, manners), model.try_enter(access, nested));
-                }
-                Step::Barge(access) => prop_assert_eq!(lock.barge(access), model.barge(access)),
-                Step::Leave if ours == (0, 0) => {}
-                Step::Leave => {
-                    let access = if ours.0 > 0 { Access::Read } else { Access::Write };
-                    // SAFETY: held, and ours.
-                    unsafe { lock.leave(access) };
-                    model.leave(access);
-                }
-                Step::Downgrade if ours.1 == 0 => {}
-                Step::Downgrade => {
-                    // SAFETY: written, and ours.
-                    unsafe { lock.downgrade() };
-                    (model.writer, model.readers) = (false, 1);
-                    model.let_go();
-                }
-                Step::Poll(i) => {
-                    let ready = waits[i].as_ref().poll(&wakers[i].1).is_ready();
-                    prop_assert_eq!(ready, model.poll(i));
-                    if ready {
-                        waits[i] = wait(i);
-                    }
-                }
-                Step::Drop(i) => {
-                    waits[i] = wait(i);
-                    if model.give_up(i) {
-                        model.leave(access(i));
-                    }
-                }
-                Step::GiveUp(i) => {
-                    prop_assert_eq!(waits[i].give_up(), model.give_up(i));
-                    waits[i] = wait(i);
-                }
-            }
-            prop_assert!(model.nobody_is_forgotten());
-            prop_assert_eq!((lock.is_read(), lock.is_written()), (model.readers > 0, model.writer));
-            for (i, (woken, _)) in wakers.iter().enumerate() {
-                prop_assert_eq!(woken.times(), model.wakes[i], "wake-ups of waiter {}", i);
-            }
-        }
-    }
 }
