@@ -151,6 +151,8 @@ struct Local {
     closing: Cell<bool>,
     /// The task that has just left for the base has spun in vain: the base need not.
     has_spun: Cell<bool>,
+    /// The last sleep ended by a timer, not by somebody else, so the next one may be expected to do that too.
+    on_timers: Cell<bool>,
     /// A spare worker that has slept for long enough: W4.
     retires: Cell<bool>,
     timers: Timers,
@@ -249,6 +251,7 @@ impl Worker {
                 parked_carriers: Cell::new(0),
                 closing: Cell::new(false),
                 has_spun: Cell::new(false),
+                on_timers: Cell::new(false),
                 retires: Cell::new(false),
                 timers: Timers::new(),
                 stacks: stack::Cache::new(),

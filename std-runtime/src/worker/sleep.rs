@@ -41,8 +41,8 @@ impl Worker {
         if self.poller.has_sockets() && self.poller.serve() {
             return true;
         }
-        // A task that found nothing to switch to has spun already, on its own stack.
-        if !self.local.has_spun.take() && self.spin(|| false) == Spin::Work {
+        // A task that found nothing to switch to has spun already, on its own stack. Where timers bring the work, a spin is in vain.
+        if !self.local.has_spun.take() && !self.local.on_timers.get() && self.spin(|| false) == Spin::Work {
             return true;
         }
         let until_timer = self.local.timers.fire_before_sleep();
@@ -83,8 +83,8 @@ impl Worker {
         }
         let has_sockets = self.poller.has_sockets();
         let longest = if has_sockets { SPIN_NANOS_WITH_SOCKETS } else { SPIN_NANOS };
-        // Not until the next timer: where they are many, that would be most of what they cost.
-        if self.local.timers.is_due_in(longest) || !self.shared.start_spinning() {
+        // Not until the next timer, nor where timers bring the work: where they are many, that would be most of what they cost.
+        if self.local.on_timers.get() || self.local.timers.is_due_in(longest) || !self.shared.start_spinning() {
             return Spin::Nothing;
         }
         self.mode.spin();
@@ -144,8 +144,12 @@ impl Worker {
             return;
         }
         match limit {
-            Some(left) => self.rest(Some(left)),
+            Some(left) => {
+                self.rest(Some(left));
+                self.local.on_timers.set(until_timer == limit && self.mode.is_asleep_until_timer());
+            }
             None => {
+                self.local.on_timers.set(false);
                 let mut nap = FIRST_NAP;
                 self.rest(Some(nap));
                 while self.mode.is_asleep() {
