@@ -4,18 +4,20 @@
 //!   read      BIASED: take a slot of the table (`slots.rs`); BIASED still: come in
 //!                     else give it back, and ask the word
 //!   leave     give the slot back; if it is empty: one reader less in the word
-//!   revoke    BIASED becomes one reader, the revoker, in one step; who stands in a slot becomes a reader in the word;
-//!             leave, like any reader
+//!   revoke    BIASED becomes one reader, the revoker, in one step; who stands in a slot is counted in the word, and then
+//!             the slot is emptied; leave, like any reader
 //! ```
 //!
-//! * B1  BIASED is in the word only without WRITER and QUEUED. Who would enter as a writer, or sit down, revokes first; and
-//!   while the revoker is counted, nobody writes. So the lock's protocol does not know the table, but for that.
-//! * B2  A reader is counted once, in the word or in a slot. Which reader a count belongs to does not matter: who finds its
-//!   slot empty takes one from the word, though it may be that another took the slot for its own.
+//! * B1  BIASED is in the word only without WRITER and QUEUED: who would enter as a writer revokes first, and QUEUED takes its place
+//!   in one step, by a revoker. While the revoker is counted, nobody writes. So the lock's protocol does not know the table,
+//!   but for that.
+//! * B2  Every reader is counted, in a slot or in the word, and every revoker in the word; for a moment some are counted twice,
+//!   never one less. Which reader a count belongs to does not matter: who finds its slot empty takes one from the word, though
+//!   it may be that another gave the slot as its own.
 //! * B3  A reader takes its slot, and looks at BIASED then; a revoker takes BIASED away, and looks at the slots then. So the
 //!   reader sees that BIASED is gone, or is seen; or both, and then it was moved, and has come in.
-//! * B4  It pays only where reads meet: after 128 that found another reader in the word, with no write in between. A write to a
-//!   biased lock costs a walk through the table; then so many readers must meet again.
+//! * B4  It pays only where reads meet: after some 128 that found another reader in the word, or were not quick enough for it, with
+//!   no write in between. A write to a biased lock costs a walk through the table; then so many readers must meet again.
 
 use super::{Access, Manners, raw::RawRwLock, slots::Place, state::Seen};
 
@@ -49,7 +51,11 @@ impl RawRwLock {
         {
             return Some(place);
         }
-        self.state.enter_after(seen, Access::Read, Manners::InLine).then_some(Place::WORD)
+        let entered = self.state.enter_after(seen, Access::Read, Manners::InLine);
+        if entered && !seen.is_biased() {
+            self.met_another(); // who was quicker
+        }
+        entered.then_some(Place::WORD)
     }
 
     #[inline]
@@ -80,13 +86,27 @@ impl RawRwLock {
         }
     }
 
-    /// Moves the readers of a biased lock from the table into the word.
+    /// Ends the bias of a lock that has one.
     #[cold]
     pub(super) fn revoke(&self) {
         if self.state.take_bias() {
-            self.bias.clear_slots(|| self.state.move_in());
-            // SAFETY: a reader since `take_bias`.
-            unsafe { self.leave(Access::Read) };
+            self.move_readers();
         }
+    }
+
+    /// Moves the readers from the table into the word. The caller is the revoker: it has taken the bias, and is counted for that
+    /// until here.
+    pub(super) fn move_readers(&self) {
+        self.bias.forget_meetings();
+        // SAFETY: counted since the line before, for a reader that left meanwhile; and for ourselves.
+        let leave = || unsafe { self.leave(Access::Read) };
+        for taken in self.bias.taken_slots() {
+            // First counted, then moved: between them it might leave, and would take the count of another, even ours.
+            self.state.move_in();
+            if !taken.clear() {
+                leave();
+            }
+        }
+        leave();
     }
 }

@@ -1,6 +1,6 @@
 //! Reading and writing as futures.
 
-use super::{Access, RwLock, RwLockReadGuard, RwLockWriteGuard, raw::Wait};
+use super::{Access, RwLock, RwLockReadGuard, RwLockWriteGuard, raw::Wait, slots::Place};
 use crate::seat::Kind;
 use core::{
     fmt,
@@ -11,7 +11,7 @@ use core::{
 
 /// The two are the same but for what they come for.
 macro_rules! future {
-    ($(#[$meta:meta])* $name:ident, $guard:ident, $at_once:ident, $make:ident, $access:expr) => {
+    ($(#[$meta:meta])* $name:ident, $guard:ident, $access:expr, $at_once:expr, $guard_of:expr) => {
         $(#[$meta])*
         #[must_use = "a future does nothing unless it is polled"]
         pub struct $name<'a, T: ?Sized> {
@@ -42,14 +42,14 @@ macro_rules! future {
                 };
                 assert!(!*over, concat!("a `", stringify!($name), "` was polled after it was ready"));
                 if !wait.is_in_line()
-                    && let Some(guard) = lock.$at_once()
+                    && let Some(guard) = $at_once(lock)
                 {
                     *over = true;
                     return Poll::Ready(guard);
                 }
                 ready!(wait.poll(context.waker()));
                 *over = true;
-                Poll::Ready(lock.$make())
+                Poll::Ready($guard_of(lock))
             }
         }
 
@@ -70,9 +70,13 @@ macro_rules! future {
 
 future!(
     /// The future of [`RwLock::read_async`].
-    RwLockReadFuture, RwLockReadGuard, read_at_once_of_future, read_guard_of_future, Access::Read
+    RwLockReadFuture, RwLockReadGuard, Access::Read,
+    |lock: &'a RwLock<T>| lock.raw.read_at_once().map(|place| lock.read_guard_of_future(place)),
+    |lock: &'a RwLock<T>| lock.read_guard_of_future(Place::WORD)
 );
 future!(
     /// The future of [`RwLock::write_async`].
-    RwLockWriteFuture, RwLockWriteGuard, write_at_once, write_guard, Access::Write
+    RwLockWriteFuture, RwLockWriteGuard, Access::Write,
+    |lock: &'a RwLock<T>| lock.raw.enter_at_once(Access::Write).then(|| lock.write_guard()),
+    |lock: &'a RwLock<T>| lock.write_guard()
 );

@@ -88,7 +88,7 @@ impl RawRwLock {
 
     /// False if somebody is in the way.
     fn enter_word(&self, access: Access, manners: Manners) -> bool {
-        if access == Access::Write && self.state.is_biased() {
+        if access == Access::Write {
             self.revoke();
         }
         self.state.enter(access, manners)
@@ -183,7 +183,7 @@ impl RawRwLock {
         }
     }
 
-    /// Whether readers hold it.
+    /// Whether readers hold it who are counted in the word.
     pub(crate) fn is_read(&self) -> bool {
         self.state.is_read()
     }
@@ -279,7 +279,6 @@ impl<'a> Wait<'a> {
         loop {
             match seat.outcome() {
                 Some(GRANTED) => return Poll::Ready(()),
-                Some(_) if ahead => {} // round again
                 Some(_) => {
                     ahead = true;
                     this.vain.set(this.vain.get().saturating_add(1));
@@ -290,6 +289,11 @@ impl<'a> Wait<'a> {
             if !seat.is_taken() && fresh.is_none() {
                 fresh = Some(waker.clone());
             }
+            if this.access == Access::Write {
+                this.lock.revoke();
+            }
+            // The bias may begin anew before we have the line.
+            let mut revokes = false;
             let mut line = this.lock.line.lock();
             if seat.is_done() {
                 continue;
@@ -304,11 +308,7 @@ impl<'a> Wait<'a> {
                 match state.enter_or_queue(this.access, manners, kind.is_impatient()) {
                     Turn::Entered => return Poll::Ready(()),
                     Turn::Queued => {}
-                    Turn::Biased => {
-                        drop(line);
-                        this.lock.revoke();
-                        continue;
-                    }
+                    Turn::QueuedAsRevoker => revokes = true,
                 }
                 // It sits down below: there is a fresh waker.
                 line.starved += usize::from(kind.is_impatient());
@@ -316,10 +316,14 @@ impl<'a> Wait<'a> {
             }
             let end = if ahead { End::Head } else { End::Tail };
             // SAFETY: this line is the seat's only one, its lock is held, and the sleep is not over: looked up above.
-            if unsafe { seat.sit(&mut line.waiters, end, waker, &mut fresh) } {
+            let sits = unsafe { seat.sit(&mut line.waiters, end, waker, &mut fresh) };
+            drop(line);
+            if revokes {
+                this.lock.move_readers();
+            }
+            if sits {
                 return Poll::Pending;
             }
-            drop(line);
             fresh = Some(waker.clone());
         }
     }
@@ -328,9 +332,6 @@ impl<'a> Wait<'a> {
     pub(super) fn give_up(&self) -> bool {
         if !self.seat.is_taken() {
             return false;
-        }
-        if self.access == Access::Write && self.lock.state.is_biased() {
-            self.lock.revoke();
         }
         let mut line = self.lock.line.lock();
         // SAFETY: under the lock of its only line.

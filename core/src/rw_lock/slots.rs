@@ -6,7 +6,7 @@
 //! ```
 //!
 //! One table for the process, 8 KiB. A lock is named by a number that it is given when it is first biased, not by its address:
-//! a guard that was forgotten keeps its slot, and must not count for the lock that is made in the same place later.
+//! a guard that was forgotten keeps its slot for ever, and must not count for the lock that is made in the same place later.
 //!
 //! Only with an operating system: elsewhere there are neither threads that could be told apart nor memory to spare, and a lock
 //! is never biased.
@@ -23,10 +23,10 @@ mod imp {
     use core::cell::Cell;
     use core::num::NonZeroU16;
 
-    /// Threads beyond that many share rows.
+    /// Each thread is given the next one, round and round.
     const ROWS: usize = if cfg!(loom) { 1 } else { 64 };
     /// Slots of a row: as many guards of biased locks may a thread, or the tasks on it, have in the table at a time.
-    const SLOTS: usize = if cfg!(loom) { 1 } else { 8 };
+    const SLOTS: usize = if cfg!(loom) { 2 } else { 8 };
     /// Nobody stands there.
     const EMPTY: usize = 0;
     /// So many readers must have met another in the word, with no write in between. Most of them waited for a line of another
@@ -69,18 +69,37 @@ mod imp {
         pub(in crate::rw_lock) fn is_word(self) -> bool {
             self.0.is_none()
         }
+
+        #[cfg(all(test, loom))]
+        pub(in crate::rw_lock) fn is_before(self, other: Self) -> bool {
+            self.0 < other.0
+        }
+    }
+
+    /// A slot in which a reader was seen.
+    pub(in crate::rw_lock) struct Taken<'a> {
+        slot: &'a AtomicUsize,
+        number: usize,
+    }
+
+    impl Taken<'_> {
+        /// The reader stands here no longer; false if it has left by itself.
+        pub(in crate::rw_lock) fn clear(self) -> bool {
+            self.slot.compare_exchange(self.number, EMPTY, Release, Acquire).is_ok()
+        }
     }
 
     /// A lock's part in the table.
     ///
     /// | operation            | order   | pairs with  | so that                                                       |
     /// |----------------------|---------|-------------|---------------------------------------------------------------|
-    /// | take a slot          | SeqCst  | clear, look | B3, with the word: who comes sees BIASED gone, or is seen     |
-    /// | clear, look          | SeqCst  | take        | the same                                                      |
-    /// | give a slot          | Release | clear, look; change fails; take | who writes next sees that it was read     |
-    /// | clear, change        | Release | give fails  | who was moved sees what the mover saw              |
-    /// | clear, change fails  | Acquire | give        | as look: the reader has just left                             |
-    /// | give fails           | Acquire | clear, change | who comes in by having been moved sees what was written     |
+    /// | take a slot          | SeqCst  | look        | B3, with the word: who comes sees BIASED gone, or is seen; and as give, for who takes it next |
+    /// | look                 | SeqCst  | take        | the same                                                      |
+    /// | give a slot          | Release | look; clear fails; take | who writes next sees that it was read             |
+    /// |                      |         | give fails  | who finds its slot given by another (B2) sees what that one saw |
+    /// | clear                | Release | give fails  | who was moved sees what the mover saw, and its count          |
+    /// | clear fails          | Acquire | give        | as look: the reader has just left                             |
+    /// | give fails           | Acquire | clear; give | who comes in by having been moved sees what was written       |
     /// | number               | Relaxed | nothing     | written once; a revoker sees it through BIASED, and who reads the 0 before it takes no slot |
     /// | meetings             | Relaxed | nothing     | a guess                                                       |
     ///
@@ -124,7 +143,10 @@ mod imp {
             if self.number.load(Relaxed) != EMPTY {
                 return true;
             }
-            let Ok(last) = LAST.fetch_update(Relaxed, Relaxed, |last| last.checked_add(1)) else { return false };
+            let next = |last: usize| last.checked_add(1);
+            // A model is to be the same each time, and its locks have a table each.
+            let last = if cfg!(loom) { Ok(EMPTY) } else { LAST.fetch_update(Relaxed, Relaxed, next) };
+            let Ok(last) = last else { return false };
             // Another reader may have been quicker: then this number is nobody's.
             let _ = self.number.compare_exchange(EMPTY, last + 1, Relaxed, Relaxed);
             true
@@ -153,17 +175,12 @@ mod imp {
             self.at(place).is_some_and(|slot| slot.compare_exchange(number, EMPTY, Release, Acquire).is_ok())
         }
 
-        /// Empties the slots in which readers of this lock stand; `moved` is called after each.
-        pub(in crate::rw_lock) fn clear_slots(&self, mut moved: impl FnMut()) {
-            self.forget_meetings();
+        /// The slots in which readers of this lock stand. Whoever comes into one that was passed sees that there is no bias (B3).
+        pub(in crate::rw_lock) fn taken_slots(&self) -> impl Iterator<Item = Taken<'_>> {
             let number = self.number.load(Relaxed);
             model_fence();
-            for slot in self.table().iter().flat_map(|row| &row.0) {
-                let stands = slot.load(SeqCst) == number;
-                if stands && slot.compare_exchange(number, EMPTY, Release, Acquire).is_ok() {
-                    moved();
-                }
-            }
+            let slots = self.table().iter().flat_map(|row| &row.0);
+            slots.filter(move |slot| slot.load(SeqCst) == number).map(move |slot| Taken { slot, number })
         }
 
         /// Counts a reader who met another. True if that happens all the time. The lock's line is written for one in `SAMPLE`.
@@ -208,15 +225,18 @@ mod imp {
             ROW.set(Some(row));
             row
         }
-        ROW.get().unwrap_or_else(first_time) % ROWS
+        // A thread that is about to end may have no locals any more.
+        ROW.try_with(Cell::get).map_or(0, |row| row.unwrap_or_else(first_time)) % ROWS
     }
 
     /// Whether this meeting of this thread is one that counts.
     #[cfg(not(loom))]
     fn is_sampled() -> bool {
-        let meetings = MEETINGS.get().wrapping_add(1);
-        MEETINGS.set(meetings);
-        meetings.is_multiple_of(SAMPLE)
+        let count = |meetings: &Cell<u32>| {
+            meetings.set(meetings.get().wrapping_add(1));
+            meetings.get().is_multiple_of(SAMPLE)
+        };
+        MEETINGS.try_with(count).unwrap_or(false)
     }
 
     #[cfg(loom)]
@@ -243,6 +263,14 @@ mod imp {
         }
     }
 
+    pub(in crate::rw_lock) enum Taken {}
+
+    impl Taken {
+        pub(in crate::rw_lock) fn clear(self) -> bool {
+            match self {}
+        }
+    }
+
     pub(in crate::rw_lock) struct Bias;
 
     impl Bias {
@@ -262,7 +290,9 @@ mod imp {
             false
         }
 
-        pub(in crate::rw_lock) fn clear_slots(&self, _: impl FnMut()) {}
+        pub(in crate::rw_lock) fn taken_slots(&self) -> core::iter::Empty<Taken> {
+            core::iter::empty()
+        }
 
         pub(in crate::rw_lock) fn counts_meeting(&self) -> bool {
             false

@@ -42,8 +42,8 @@ impl Seen {
 pub(super) enum Turn {
     Entered,
     Queued,
-    /// The readers have to be moved from the table first.
-    Biased,
+    /// The same, and the caller has taken the bias: it moves the readers once it sits, and has given back the line's lock.
+    QueuedAsRevoker,
 }
 
 pub(super) struct State {
@@ -55,7 +55,7 @@ pub(super) struct State {
     /// | set `BIASED`              | Release | take it    | a revoker knows the lock's number                    |
     /// | take `BIASED`             | SeqCst  | look again | B3, with the slots; and as enter, of which it is one |
     /// | look again                | SeqCst  | take `BIASED`; leave | B3, with the slots; and as enter           |
-    /// | move in                   | Relaxed | nothing    | the mover is counted, and its leaving is Release     |
+    /// | move in                   | Relaxed | nothing    | who was moved leaves after it: the Release of the slot's clearing |
     ///
     /// All changes are read-modify-writes, never stores: so a writer who enters pairs with each reader that left, through those
     /// who changed the word since. Who is let in holds the lock by an `enter` of whoever let it in, and learns it through
@@ -107,12 +107,7 @@ impl State {
             && self.word.compare_exchange_weak(word, word + holder(access), Acquire, Relaxed).is_ok()
     }
 
-    /// Whether readers may stand in the table.
-    pub(super) fn is_biased(&self) -> bool {
-        Seen(self.word.load(Relaxed)).is_biased()
-    }
-
-    /// The same, by a reader who stands there (B3).
+    /// Whether readers may stand in the table, as one asks who does (B3).
     #[inline]
     pub(super) fn is_still_biased(&self) -> bool {
         model_fence();
@@ -125,13 +120,13 @@ impl State {
         let _ = self.word.fetch_update(Release, Relaxed, set);
     }
 
-    /// The bias becomes a reader, the caller. False if there is none.
+    /// The bias becomes a reader, the caller, who moves the readers. False if there is none.
     pub(super) fn take_bias(&self) -> bool {
         let take = |word| (word & BIASED != 0).then(|| word - BIASED + READER);
         self.word.fetch_update(SeqCst, Relaxed, take).is_ok()
     }
 
-    /// One more reader, who has come in by the table. The caller is a reader itself.
+    /// One more reader, who has come in by the table.
     pub(super) fn move_in(&self) {
         self.word.fetch_add(READER, Relaxed);
     }
@@ -172,7 +167,7 @@ impl State {
             let (next, order, turn) = if admits(word, access, manners) {
                 (word + holder(access), Acquire, Turn::Entered)
             } else if word & BIASED != 0 {
-                return Turn::Biased;
+                ((word - BIASED + READER) | signs, SeqCst, Turn::QueuedAsRevoker)
             } else if word & signs == signs {
                 return Turn::Queued;
             } else {

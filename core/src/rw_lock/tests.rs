@@ -46,7 +46,7 @@ fn readers_overlap_and_writers_do_not() {
                         *value += 1;
                         inside.fetch_sub(1, SeqCst);
                     } else {
-                        let _value = match round % 4 {
+                        let value = match round % 4 {
                             0 => lock.read(),
                             1 => lock.read_recursive(),
                             2 => block_on(lock.read_async()),
@@ -55,7 +55,10 @@ fn readers_overlap_and_writers_do_not() {
                                 lock.read()
                             }
                         };
+                        let seen = *value;
                         assert_eq!(inside.load(SeqCst), 0);
+                        thread::yield_now();
+                        assert_eq!((inside.load(SeqCst), *value), (0, seen));
                     }
                 }
             })

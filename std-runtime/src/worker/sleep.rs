@@ -139,6 +139,7 @@ impl Worker {
 
     /// W3.
     fn sleep(&self, until_timer: Option<Duration>, nap: Option<Duration>) {
+        self.local.on_timers.set(false);
         let limit = until_timer.into_iter().chain(nap).min();
         if !self.doze(limit.is_some(), nap.is_some(), self.poller.is_open()) {
             return;
@@ -146,10 +147,10 @@ impl Worker {
         match limit {
             Some(left) => {
                 self.rest(Some(left));
-                self.local.on_timers.set(until_timer == limit && self.mode.is_asleep_until_timer());
+                let by_itself = self.mode.is_asleep_until_timer();
+                self.local.on_timers.set(by_itself && self.local.timers.is_due_in(0));
             }
             None => {
-                self.local.on_timers.set(false);
                 let mut nap = FIRST_NAP;
                 self.rest(Some(nap));
                 while self.mode.is_asleep() {

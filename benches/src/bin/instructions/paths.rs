@@ -26,7 +26,8 @@ pub(crate) const PATHS: &[Path] = &[
     Path { name: "select, 2 ready", factor: 1, run: selects },
     Path { name: "oneshot", factor: 1, run: oneshots },
     Path { name: "mutex", factor: 16, run: mutex },
-    Path { name: "rwlock, read", factor: 16, run: reads },
+    Path { name: "rwlock, read", factor: 16, run: |times| reads(times, RwLock::new(1)) },
+    Path { name: "rwlock, read by many", factor: 16, run: |times| reads(times, read_by_many()) },
     Path { name: "semaphore", factor: 16, run: permits },
     Path { name: "wait group", factor: 16, run: groups },
     Path { name: "go and join", factor: 1, run: |times| on_worker(times, joins) },
@@ -101,9 +102,17 @@ fn mutex(times: u64) {
     assert_eq!(mutex.into_inner(), times);
 }
 
-fn reads(times: u64) {
-    let lock = RwLock::new(1);
+fn reads(times: u64, lock: RwLock<u64>) {
     assert_eq!((0..times).map(|_| *black_box(&lock).read()).sum::<u64>(), times);
+}
+
+/// Readers have met so often that they do not stand in the lock's word any more.
+fn read_by_many() -> RwLock<u64> {
+    let lock = RwLock::new(1);
+    let another = lock.read();
+    (0..1_000).for_each(|_| drop(lock.read()));
+    drop(another);
+    lock
 }
 
 fn permits(times: u64) {
