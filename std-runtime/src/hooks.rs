@@ -113,7 +113,7 @@ fn wait_green(
 
 /// For a task that the monitor has asked to let others go first: at the beginning of a call that may wait.
 fn give_way() {
-    let Some((worker, task)) = worker::current().zip(worker::current_task()) else { return };
+    let Some((worker, task)) = worker::current_with_task() else { return };
     // As for a wait: no switch while the OS thread unwinds.
     if worker.watched.is_asked() && !std::thread::panicking() {
         worker.give_way(task);

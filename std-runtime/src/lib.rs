@@ -418,7 +418,7 @@ pub fn sleep(time: Duration) {
 /// Lets other green threads of this worker run; on an OS thread, other threads. Unwinds if the green thread is
 /// [cancelled](JoinHandle::cancel).
 pub fn yield_now() {
-    match worker::current().zip(worker::current_task()) {
+    match worker::current_with_task() {
         Some((worker, task)) if !std::thread::panicking() => {
             task::check(task);
             worker.yield_now(task);

@@ -191,6 +191,12 @@ pub(crate) fn current_task() -> Option<TaskRef> {
     current()?.watched.task()
 }
 
+/// Both, for the price of one.
+pub(crate) fn current_with_task() -> Option<(&'static Worker, TaskRef)> {
+    let worker = current()?;
+    Some((worker, worker.watched.task()?))
+}
+
 /// A slot for a task that `here` spawns, or somebody who is no worker.
 pub(crate) fn acquire_slot(here: Option<&Worker>, class: Class) -> Result<Slot, StackError> {
     match here.filter(|here| class == Class::DEFAULT && !here.is_hosted()) {

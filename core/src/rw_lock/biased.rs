@@ -22,7 +22,7 @@
 use super::{Access, Manners, raw::RawRwLock, slots::Place, state::Seen};
 
 impl RawRwLock {
-    /// Comes in as a reader, if nobody is in line, or in the way, or quicker. May fail for no reason.
+    /// Comes in as a reader, if nobody is in line or in the way.
     #[inline]
     pub(super) fn read_at_once(&self) -> Option<Place> {
         match self.state.read_at_once() {

@@ -16,7 +16,7 @@ fn run(uses: &'static [Use], sum: u32) {
     run_on(|| RwLock::new(0), uses, sum);
 }
 
-/// The same, with readers who find a table with one slot.
+/// The same, with readers who find a table of two slots.
 fn run_biased(uses: &'static [Use], sum: u32) {
     run_on(biased, uses, sum);
 }
@@ -302,7 +302,12 @@ fn rw_lock_biased_reader_and_writer() {
 /// Readers in the table and in the word, who have the one slot in turn, while somebody tries to write.
 #[test]
 fn rw_lock_biased_two_readers() {
-    run_biased(&[READ_AT_ONCE, READ_AT_ONCE, TRY_WRITE], 0);
+    let one_slot = || {
+        let lock = biased();
+        lock.raw.bias.occupy_a_slot();
+        lock
+    };
+    run_on(one_slot, &[READ_AT_ONCE, READ_AT_ONCE, TRY_WRITE], 0);
 }
 
 /// Two try to write at the same time, one of whom revokes. Fails if the one who finds the bias gone comes in while the other is

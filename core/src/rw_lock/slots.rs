@@ -6,7 +6,8 @@
 //! ```
 //!
 //! One table for the process, 8 KiB. A lock is named by a number that it is given when it is first biased, not by its address:
-//! a guard that was forgotten keeps its slot for ever, and must not count for the lock that is made in the same place later.
+//! a guard that was forgotten keeps its slot, until somebody would write, and must not count for the lock that is made in the same
+//! place later.
 //!
 //! Only with an operating system: elsewhere there are neither threads that could be told apart nor memory to spare, and a lock
 //! is never biased.
@@ -175,7 +176,7 @@ mod imp {
             self.at(place).is_some_and(|slot| slot.compare_exchange(number, EMPTY, Release, Acquire).is_ok())
         }
 
-        /// The slots in which readers of this lock stand. Whoever comes into one that was passed sees that there is no bias (B3).
+        /// The slots in which readers of this lock stand. Whoever comes into one that was passed sees no bias, or a later one (B3).
         pub(in crate::rw_lock) fn taken_slots(&self) -> impl Iterator<Item = Taken<'_>> {
             let number = self.number.load(Relaxed);
             model_fence();
@@ -197,6 +198,12 @@ mod imp {
         #[inline]
         pub(in crate::rw_lock) fn forget_meetings(&self) {
             self.meetings.store(0, Relaxed);
+        }
+
+        /// A reader of another lock has it for good.
+        #[cfg(all(test, loom))]
+        pub(in crate::rw_lock) fn occupy_a_slot(&self) {
+            self.table()[0].0[0].store(usize::MAX, Relaxed);
         }
 
         /// How many stand in the table.

@@ -139,7 +139,8 @@ impl State {
         if word & (WRITER | QUEUED | BIASED | FULL) != 0 {
             return Err(Seen(word));
         }
-        self.word.compare_exchange_weak(word, word + READER, Acquire, Relaxed).map(Seen).map_err(Seen)
+        // Not the weak one: a failure counts as a meeting (B4).
+        self.word.compare_exchange(word, word + READER, Acquire, Relaxed).map(Seen).map_err(Seen)
     }
 
     /// False if somebody is in the way.

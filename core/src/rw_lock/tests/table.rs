@@ -25,7 +25,10 @@ fn readers_who_meet_all_the_time_go_to_the_table_until_somebody_writes() {
     };
     meet(112); // each sixteenth counts, as sixteen
     assert_eq!(counted(&lock), (0, false));
-    (0..1_000).for_each(|_| drop(lock.read())); // alone
+    (0..1_000).for_each(|_| drop(lock.read()));
+    let alone = lock.read();
+    assert_eq!(counted(&lock), (0, true), "who reads alone meets nobody");
+    drop(alone);
     *lock.write() += 1;
     meet(112);
     let in_the_word = lock.read();
@@ -66,8 +69,10 @@ fn forgotten_guards_in_the_table_hold_their_lock_and_no_other() {
     assert!(place.try_write().is_some(), "another lock");
     assert!(moved.try_write().is_none());
     assert!(moved.write_timeout(SHORT).is_err());
+    place.raw.begin_bias();
     mem::forget(place.read());
-    place = RwLock::new(0);
+    assert_eq!(counted(&place).0, 1);
+    place = biased();
     assert!(place.try_write().is_some() && moved.try_write().is_none());
     assert_eq!(place.into_inner() + moved.into_inner(), 0);
 }
