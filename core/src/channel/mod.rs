@@ -67,6 +67,7 @@ mod macros;
 #[cfg(feature = "alloc")]
 pub mod oneshot;
 mod padded;
+mod pause;
 mod pool;
 mod receiver;
 #[cfg(feature = "alloc")]

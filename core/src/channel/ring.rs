@@ -202,14 +202,14 @@ impl<T> Ring<T> {
     /// Claims the slot at `head`, if it is filled.
     #[inline]
     fn claim_to_empty(&self) -> Result<usize, TryRecvError> {
-        let head = self.head.load(Relaxed);
+        let head = self.head.load(Acquire);
         if self.slot(head).stamp.load(Acquire) == head + 1
             && self.head.compare_exchange(head, self.next(head), SeqCst, Relaxed).is_ok()
         {
             return Ok(head);
         }
-        // The usual no, as below.
-        if self.head.load(Acquire) == head && self.tail.load(SeqCst) == head {
+        // The usual no. `tail` is read after `head`, which never passes it: so if they are the same, `head` has not moved since.
+        if self.tail.load(SeqCst) == head {
             return Err(TryRecvError::Empty);
         }
         match self.claim_to_empty_slowly() {

@@ -25,6 +25,7 @@ use super::{
     buffer::Buffer,
     error::{TryRecvError, TrySendError},
     lines::{DISCARD, Held, Kind, Lines, Queues, RECEIVERS, SENDERS, Seat},
+    pause::Pause,
     wait::Wait,
 };
 use crate::{
@@ -35,6 +36,8 @@ use core::{marker::PhantomData, mem, task::Waker};
 
 pub(super) struct Shared<T, B: ?Sized> {
     pub(super) lines: Lines<T>,
+    /// Of senders who find no room, and receivers who find nothing.
+    pub(super) pauses: (Pause, Pause),
     /// Where addresses would make a model take another way each time.
     #[cfg(loom)]
     number: usize,
@@ -56,6 +59,7 @@ impl<T, B> Shared<T, B> {
         pub(super) fn new(buffer: B) -> Self {
             Self {
                 lines: Lines::new(),
+                pauses: (Pause::new(), Pause::new()),
                 #[cfg(loom)]
                 number: next_number(),
                 buffer,

@@ -252,12 +252,12 @@ pub fn wait_out(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Res
 /// Looks for what the caller wants: true if it has it now, false if it is to wait in line at once.
 pub(crate) type Look<'a> = dyn FnMut() -> Option<bool> + 'a;
 
-/// Before a wait in line: looks for about a microsecond, ever more rarely, since each look takes the memory from whoever is at
+/// Before a wait in line: looks for about three microseconds, ever more rarely, since each look takes the memory from whoever is at
 /// work on it.
 #[cold]
 pub(crate) fn look_around(look: &mut Look<'_>) -> Option<bool> {
-    // The pauses are 31 together. A model does not look: the wait looks as well.
-    (0..if cfg!(loom) { 0 } else { 5 }).find_map(|turn| {
+    // The pauses are 127 together. A model does not look: the wait looks as well.
+    (0..if cfg!(loom) { 0 } else { 7 }).find_map(|turn| {
         let found = look();
         if found.is_none() {
             (0..1 << turn).for_each(|_| core::hint::spin_loop());
