@@ -10,7 +10,7 @@
 use crate::sync::plain::{AtomicU32, Ordering::*};
 
 /// As many turns of a spin loop, of some 25 ns each, with a buffer that is worth it.
-const LONGEST: usize = 16;
+const LONGEST: usize = 32;
 /// So many pauses in vain end them.
 const CREDIT: u32 = 16;
 /// For so many waits; then comes one to try.
