@@ -14,7 +14,7 @@ const LONGEST: usize = 32;
 /// So many pauses in vain end them.
 const CREDIT: u32 = 16;
 /// For so many waits; then comes one to try.
-const REST: u32 = 64;
+const REST: u32 = 256;
 
 /// The buffer is not worth it.
 const NEVER: u32 = u32::MAX;
