@@ -34,7 +34,8 @@ impl<T, H: Home<T>> Receiver<T, H> {
     ///
     /// # Cost
     ///
-    /// With a value there: one short lock, no allocation.
+    /// With a value there: a few atomic operations (a rendezvous: one short lock), no allocation. Without: a pause of up to a microsecond,
+    /// where that has helped lately, and the wait.
     ///
     /// # Examples
     ///
