@@ -99,6 +99,42 @@ mod tests {
         assert_eq!(attempts(&pause, 10, true), 10);
     }
 
+    /// What a call does after a pause, whatever became possible meanwhile: no value is lost, and the pause is judged by it.
+    #[cfg(feature = "std")]
+    #[test]
+    fn after_a_pause_a_call_does_what_it_came_for() {
+        use crate::channel::bounded;
+        use core::panic::Location;
+        use std::thread;
+
+        let (tx, rx) = bounded(2);
+        let judged = || [&tx.shared().pauses.0, &tx.shared().pauses.1].map(|pause| pause.credit.load(Relaxed));
+        assert_eq!(tx.send_after_pause(1, Location::caller()), Ok(()));
+        assert_eq!(rx.recv_after_pause(Location::caller()), Ok(1));
+        assert_eq!(judged(), [CREDIT; 2]);
+        thread::scope(|scope| {
+            // Nothing came of it: they wait.
+            let receiver = scope.spawn(|| rx.recv_after_pause(Location::caller()));
+            while judged()[1] == CREDIT {
+                thread::yield_now();
+            }
+            tx.send(2).unwrap();
+            assert_eq!(receiver.join().unwrap(), Ok(2));
+        });
+        [3, 4].into_iter().for_each(|value| tx.send(value).unwrap());
+        thread::scope(|scope| {
+            let sender = scope.spawn(|| tx.send_after_pause(5, Location::caller()));
+            while judged()[0] == CREDIT {
+                thread::yield_now();
+            }
+            assert_eq!([(); 3].map(|()| rx.recv()), [Ok(3), Ok(4), Ok(5)]);
+            assert_eq!(sender.join().unwrap(), Ok(()));
+        });
+        rx.close();
+        assert_eq!(tx.send_after_pause(6, Location::caller()).unwrap_err().into_inner(), 6);
+        assert!(rx.recv_after_pause(Location::caller()).is_err());
+    }
+
     #[test]
     fn few_places_are_not_worth_it() {
         assert_eq!([0, 1, 2, usize::MAX].map(|places| Pause::new().take(|| places)), [false, false, true, true]);

@@ -76,7 +76,7 @@ impl<T, H: Home<T>> Receiver<T, H> {
 
     #[cold]
     #[inline(never)]
-    fn recv_after_pause(&self, site: &'static Location<'static>) -> Result<T, RecvError> {
+    pub(super) fn recv_after_pause(&self, site: &'static Location<'static>) -> Result<T, RecvError> {
         let shared = self.shared();
         let received = shared.try_recv();
         shared.pauses.1.ended(!matches!(received, Err(TryRecvError::Empty)));

@@ -79,7 +79,8 @@ struct Slot<T> {
 /// |         | other side's, CLOSED, |         |                        | moment, and bring what was done before          |       |
 /// |         | by `len` the last two |         |                        |                                                 |       |
 /// | both    | read to say no: its   | Acquire | claim                  | the same: with the other side's as it is, it is | 5     |
-/// |         | own side's            |         |                        | no older than that                              |       |
+/// |         | own side's, by `pop`  |         |                        | no older than that                              |       |
+/// |         | before its claim      |         |                        |                                                 |       |
 /// | both    | `pops`, `pushes`      | Acquire | claim                  | what is looked at after it is no older          | 5     |
 /// | both    | read before a claim,  | Relaxed | nothing                | a stale position fails the claim, or says       |       |
 /// |         | by `may_pop` (`head`) |         |                        | "maybe", or is found moved at the second look   |       |

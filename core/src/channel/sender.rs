@@ -67,7 +67,7 @@ impl<T, H: Home<T>> Sender<T, H> {
 
     #[cold]
     #[inline(never)]
-    fn send_after_pause(&self, value: T, site: &'static Location<'static>) -> Result<(), SendError<T>> {
+    pub(super) fn send_after_pause(&self, value: T, site: &'static Location<'static>) -> Result<(), SendError<T>> {
         let shared = self.shared();
         let sent = shared.try_send(value);
         shared.pauses.0.ended(!matches!(sent, Err(TrySendError::Full(_))));

@@ -98,7 +98,7 @@ impl RawRwLock {
     /// until here.
     pub(super) fn move_readers(&self) {
         self.bias.forget_meetings();
-        // SAFETY: counted since the line before, for a reader that left meanwhile; and for ourselves.
+        // SAFETY: B2, each time it takes back a count of ours: one that a reader who left by itself does not need, or the revoker's.
         let leave = || unsafe { self.leave(Access::Read) };
         for taken in self.bias.taken_slots() {
             // First counted, then moved: between them it might leave, and would take the count of another, even ours.
