@@ -34,7 +34,7 @@ macro_rules! each {
     };
 }
 
-/// Not inlined, so that a program's sends and receives hold the code of the most usual buffer only.
+/// Not inlined, so that a program's sends and receives hold the code of the most usual buffers only.
 impl<T> Flavor<T> {
     #[inline(never)]
     fn push_elsewhere(&self, value: T) -> Result<(), TrySendError<T>> {
@@ -45,6 +45,26 @@ impl<T> Flavor<T> {
     fn pop_elsewhere(&self) -> Result<T, TryRecvError> {
         each!(self, buffer => buffer.pop())
     }
+
+    #[inline(never)]
+    fn is_closed_elsewhere(&self) -> bool {
+        each!(self, buffer => buffer.is_closed())
+    }
+
+    #[inline(never)]
+    fn len_elsewhere(&self) -> usize {
+        each!(self, buffer => buffer.len())
+    }
+
+    #[inline(never)]
+    fn may_pop_elsewhere(&self) -> bool {
+        each!(self, buffer => buffer.may_pop())
+    }
+
+    #[inline(never)]
+    fn may_push_elsewhere(&self) -> bool {
+        each!(self, buffer => buffer.may_push())
+    }
 }
 
 impl<T> Buffer<T> for Flavor<T> {
@@ -54,14 +74,17 @@ impl<T> Buffer<T> for Flavor<T> {
     fn push(&self, value: T) -> Result<(), TrySendError<T>> {
         match self {
             Self::Ring(ring) => ring.push(value),
+            Self::Rendezvous(meeting) => meeting.push(value),
             _ => self.push_elsewhere(value),
         }
     }
 
-    #[inline]
+    /// Always: the compiler finds it too large, and the call costs as much as finding a ring empty.
+    #[inline(always)]
     fn pop(&self) -> Result<T, TryRecvError> {
         match self {
             Self::Ring(ring) => ring.pop(),
+            Self::Rendezvous(meeting) => meeting.pop(),
             _ => self.pop_elsewhere(),
         }
     }
@@ -84,24 +107,40 @@ impl<T> Buffer<T> for Flavor<T> {
         each!(self, buffer => buffer.close())
     }
 
+    #[inline]
     fn is_closed(&self) -> bool {
-        each!(self, buffer => buffer.is_closed())
+        match self {
+            Self::Rendezvous(meeting) => meeting.is_closed(),
+            _ => self.is_closed_elsewhere(),
+        }
     }
 
     fn capacity(&self) -> usize {
         each!(self, buffer => buffer.capacity())
     }
 
+    #[inline]
     fn len(&self) -> usize {
-        each!(self, buffer => buffer.len())
+        match self {
+            Self::Rendezvous(meeting) => meeting.len(),
+            _ => self.len_elsewhere(),
+        }
     }
 
+    #[inline]
     fn may_pop(&self) -> bool {
-        each!(self, buffer => buffer.may_pop())
+        match self {
+            Self::Rendezvous(meeting) => meeting.may_pop(),
+            _ => self.may_pop_elsewhere(),
+        }
     }
 
+    #[inline]
     fn may_push(&self) -> bool {
-        each!(self, buffer => buffer.may_push())
+        match self {
+            Self::Rendezvous(meeting) => meeting.may_push(),
+            _ => self.may_push_elsewhere(),
+        }
     }
 
     fn can_pop(&self) -> bool {

@@ -79,6 +79,14 @@ impl<T> Seat<T> {
         // SAFETY: the caller's promise.
         self.value.with_mut(|seat| unsafe { mem::replace(&mut *seat, value) })
     }
+
+    /// # Safety
+    ///
+    /// The seat is the caller's.
+    pub(super) unsafe fn is_empty(&self) -> bool {
+        // SAFETY: the caller's promise.
+        self.value.with(|seat| unsafe { (*seat).is_none() })
+    }
 }
 
 pub(super) struct Queues<T> {

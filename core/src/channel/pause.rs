@@ -108,13 +108,15 @@ mod tests {
         use std::thread;
 
         let (tx, rx) = bounded(2);
-        let judged = || [&tx.shared().pauses.0, &tx.shared().pauses.1].map(|pause| pause.credit.load(Relaxed));
-        assert_eq!(tx.send_after_pause(1, Location::caller()), Ok(()));
-        assert_eq!(rx.recv_after_pause(Location::caller()), Ok(1));
+        let (senders, receivers) = (&tx.shared().pauses.0, &tx.shared().pauses.1);
+        let judged = || [senders, receivers].map(|pause| pause.credit.load(Relaxed));
+        let send = |value| tx.shared().send_wait(value, None, Location::caller());
+        let recv = || rx.shared().recv_wait(None, Location::caller());
+        assert_eq!((send(1), recv()), (Ok(()), Ok(1)));
         assert_eq!(judged(), [CREDIT; 2]);
         thread::scope(|scope| {
             // Nothing came of it: they wait.
-            let receiver = scope.spawn(|| rx.recv_after_pause(Location::caller()));
+            let receiver = scope.spawn(recv);
             while judged()[1] == CREDIT {
                 thread::yield_now();
             }
@@ -123,7 +125,7 @@ mod tests {
         });
         [3, 4].into_iter().for_each(|value| tx.send(value).unwrap());
         thread::scope(|scope| {
-            let sender = scope.spawn(|| tx.send_after_pause(5, Location::caller()));
+            let sender = scope.spawn(|| send(5));
             while judged()[0] == CREDIT {
                 thread::yield_now();
             }
@@ -131,8 +133,9 @@ mod tests {
             assert_eq!(sender.join().unwrap(), Ok(()));
         });
         rx.close();
-        assert_eq!(tx.send_after_pause(6, Location::caller()).unwrap_err().into_inner(), 6);
-        assert!(rx.recv_after_pause(Location::caller()).is_err());
+        assert_eq!(send(6).unwrap_err().into_inner(), 6);
+        assert!(recv().is_err());
+        assert_eq!(judged(), [CREDIT; 2]);
     }
 
     #[test]

@@ -60,31 +60,8 @@ impl<T, H: Home<T>> Receiver<T, H> {
         match self.shared().try_recv() {
             Ok(value) => Ok(value),
             Err(TryRecvError::Disconnected) => Err(RecvError),
-            Err(TryRecvError::Empty) => self.recv_slowly(site),
+            Err(TryRecvError::Empty) => self.shared().recv_wait(None, site).map_err(|_| RecvError),
         }
-    }
-
-    /// Not inlined, so that what is, stays small enough for it.
-    #[inline(never)]
-    fn recv_slowly(&self, site: &'static Location<'static>) -> Result<T, RecvError> {
-        let shared = self.shared();
-        if shared.pauses.1.take(|| shared.buffer.capacity()) {
-            return self.recv_after_pause(site);
-        }
-        shared.recv_wait(None, site).map_err(|_| RecvError)
-    }
-
-    #[cold]
-    #[inline(never)]
-    pub(super) fn recv_after_pause(&self, site: &'static Location<'static>) -> Result<T, RecvError> {
-        let shared = self.shared();
-        let received = shared.try_recv();
-        shared.pauses.1.ended(!matches!(received, Err(TryRecvError::Empty)));
-        let received = match received {
-            Err(TryRecvError::Empty) => shared.recv_wait(None, site),
-            over => over,
-        };
-        received.map_err(|_| RecvError)
     }
 
     /// Receives a value if that needs no wait.

@@ -48,6 +48,18 @@ impl<T> Rendezvous<T> {
         }
     }
 
+    /// What was taken back, if it is there still. `Empty` if its holder hides it.
+    #[cold]
+    #[inline(never)]
+    fn pop_returned(&self) -> Result<Option<T>, TryRecvError> {
+        let Some(mut values) = self.lock_patiently() else { return Err(TryRecvError::Empty) };
+        let value = values.pop_front();
+        if value.is_some() {
+            self.returned.store(values.len(), Release);
+        }
+        Ok(value)
+    }
+
     /// The values, unless their holder keeps them for longer than any running holder does (B2).
     fn lock_patiently(&self) -> Option<SpinMutexGuard<'_, VecDeque<T>>> {
         let mut turn = 0;
@@ -68,14 +80,13 @@ impl<T> Buffer<T> for Rendezvous<T> {
         Err(if self.is_closed() { TrySendError::Disconnected(value) } else { TrySendError::Full(value) })
     }
 
+    #[inline]
     fn pop(&self) -> Result<T, TryRecvError> {
         let closed = self.is_closed();
-        if self.returned.load(SeqCst) > 0 {
-            let Some(mut values) = self.lock_patiently() else { return Err(TryRecvError::Empty) };
-            if let Some(value) = values.pop_front() {
-                self.returned.store(values.len(), Release);
-                return Ok(value);
-            }
+        if self.returned.load(SeqCst) > 0
+            && let Some(value) = self.pop_returned()?
+        {
+            return Ok(value);
         }
         Err(if closed { TryRecvError::Disconnected } else { TryRecvError::Empty })
     }

@@ -51,31 +51,11 @@ impl<T, H: Home<T>> Sender<T, H> {
         match self.shared().try_send(value) {
             Ok(()) => Ok(()),
             Err(TrySendError::Disconnected(value)) => Err(SendError(value)),
-            Err(TrySendError::Full(value)) => self.send_slowly(value, Location::caller()),
+            Err(TrySendError::Full(value)) => {
+                let sent = self.shared().send_wait(value, None, Location::caller());
+                sent.map_err(|error| SendError(error.into_inner()))
+            }
         }
-    }
-
-    /// Not inlined, so that what is, stays small enough for it.
-    #[inline(never)]
-    fn send_slowly(&self, value: T, site: &'static Location<'static>) -> Result<(), SendError<T>> {
-        let shared = self.shared();
-        if shared.pauses.0.take(|| shared.buffer.capacity()) {
-            return self.send_after_pause(value, site);
-        }
-        shared.send_wait(value, None, site).map_err(|error| SendError(error.into_inner()))
-    }
-
-    #[cold]
-    #[inline(never)]
-    pub(super) fn send_after_pause(&self, value: T, site: &'static Location<'static>) -> Result<(), SendError<T>> {
-        let shared = self.shared();
-        let sent = shared.try_send(value);
-        shared.pauses.0.ended(!matches!(sent, Err(TrySendError::Full(_))));
-        let sent = match sent {
-            Err(TrySendError::Full(value)) => shared.send_wait(value, None, site),
-            over => over,
-        };
-        sent.map_err(|error| SendError(error.into_inner()))
     }
 
     /// Sends `value` if that needs no wait: there is room, or somebody waits to receive it.

@@ -68,6 +68,15 @@ enum Side {
     Receive,
 }
 
+impl Side {
+    fn line<'q, T>(self, held: &'q mut Held<'_, T>) -> &'q mut WaitQueue<Seat<T>> {
+        match self {
+            Self::Send => &mut held.senders,
+            Self::Receive => &mut held.receivers,
+        }
+    }
+}
+
 pub(super) struct Wait<'a, T, B: Buffer<T> + ?Sized> {
     shared: &'a Shared<T, B>,
     turn: Turn,
@@ -146,12 +155,30 @@ impl<'a, T, B: Buffer<T> + ?Sized> Wait<'a, T, B> {
     /// # Safety
     ///
     /// P1.
+    #[inline]
     pub(super) unsafe fn poll_recv(&self, waker: &Waker) -> Poll<Result<T, TryRecvError>> {
+        // Inlined is what every wait ends with: a peer has left the value.
+        if self.is_finished() {
+            // SAFETY: done, so the seat is ours.
+            if let Some(value) = unsafe { self.waiter.payload.replace(None) } {
+                self.stage.set(Stage::Over);
+                return Poll::Ready(Ok(value));
+            }
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.recv_or_enlist(waker) }
+    }
+
+    /// # Safety
+    ///
+    /// P1.
+    #[inline(never)]
+    unsafe fn recv_or_enlist(&self, waker: &Waker) -> Poll<Result<T, TryRecvError>> {
         let shared = self.shared;
         let mut rounds = Rounds::new();
         loop {
             if self.stage.get() == Stage::Enlisted {
-                if self.turn.outcome().is_none() && !self.look(waker) {
+                if self.turn.outcome().is_none() && !self.look(Side::Receive, waker) {
                     return Poll::Pending;
                 }
                 // SAFETY: done, so the seat is ours.
@@ -196,7 +223,7 @@ impl<'a, T, B: Buffer<T> + ?Sized> Wait<'a, T, B> {
                 }
             }
             // SAFETY: in no line; P1 by the caller.
-            unsafe { self.enlist(held, mine) };
+            unsafe { self.enlist(Side::Receive, held, mine) };
         }
     }
 
@@ -205,11 +232,27 @@ impl<'a, T, B: Buffer<T> + ?Sized> Wait<'a, T, B> {
     /// # Safety
     ///
     /// P1.
+    #[inline]
     pub(super) unsafe fn poll_send(&self, waker: &Waker) -> Poll<Result<(), SendError<T>>> {
+        // Inlined, as in `poll_recv`: a peer has taken the value.
+        // SAFETY: done, so the seat is ours.
+        if self.is_finished() && unsafe { self.waiter.payload.is_empty() } {
+            self.stage.set(Stage::Over);
+            return Poll::Ready(Ok(()));
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.send_or_enlist(waker) }
+    }
+
+    /// # Safety
+    ///
+    /// P1.
+    #[inline(never)]
+    unsafe fn send_or_enlist(&self, waker: &Waker) -> Poll<Result<(), SendError<T>>> {
         let shared = self.shared;
         let mut rounds = Rounds::new();
         loop {
-            if self.stage.get() == Stage::Enlisted && self.turn.outcome().is_none() && !self.look(waker) {
+            if self.stage.get() == Stage::Enlisted && self.turn.outcome().is_none() && !self.look(Side::Send, waker) {
                 return Poll::Pending;
             }
             // SAFETY: not begun, or done, so the seat is ours.
@@ -256,21 +299,29 @@ impl<'a, T, B: Buffer<T> + ?Sized> Wait<'a, T, B> {
             // SAFETY: in no line, so the seat is ours.
             unsafe { self.waiter.payload.replace(Some(value)) };
             // SAFETY: in no line; P1 by the caller.
-            unsafe { self.enlist(held, mine) };
+            unsafe { self.enlist(Side::Send, held, mine) };
         }
     }
 
+    /// Whether a peer has ended the wait, which has not looked yet.
+    fn is_finished(&self) -> bool {
+        self.stage.get() == Stage::Enlisted && self.turn.outcome().is_some()
+    }
+
+    /// `side` is its own, here and below: known where this is inlined.
+    ///
     /// # Safety
     ///
     /// In no line; P1 holds from now on.
-    unsafe fn enlist(&self, mut held: Held<'_, T>, waker: Waker) {
+    #[inline(always)]
+    unsafe fn enlist(&self, side: Side, mut held: Held<'_, T>, waker: Waker) {
         // SAFETY: U1: the turn's only node is in no line.
         unsafe {
             self.turn.reset();
             self.turn.arm(waker);
         }
         self.waiter.bind(&self.turn);
-        let line = self.line(&mut held);
+        let line = side.line(&mut held);
         // SAFETY: in no line, and by P1 it and the turn stay until they are done or taken out.
         unsafe {
             match self.stage.get() {
@@ -284,10 +335,11 @@ impl<'a, T, B: Buffer<T> + ?Sized> Wait<'a, T, B> {
 
     /// The look after the enlisting (C1): settles while there seems to be something to do. True once a peer, or the settling,
     /// has ended the wait.
-    fn look(&self, waker: &Waker) -> bool {
+    #[inline(always)]
+    fn look(&self, side: Side, waker: &Waker) -> bool {
         let mut rounds = Rounds::new();
         loop {
-            let promising = match self.side {
+            let promising = match side {
                 Side::Send => self.shared.buffer.may_push(),
                 Side::Receive => self.shared.buffer.may_pop(),
             };
@@ -312,17 +364,10 @@ impl<'a, T, B: Buffer<T> + ?Sized> Wait<'a, T, B> {
         let mut waker = waker.clone();
         let mut held = self.shared.lines.lock();
         // SAFETY: the lock of the only line it is in is held, so nobody claims it meanwhile.
-        let waits = self.line(&mut held).contains(&self.waiter) && unsafe { self.turn.swap_waker(&mut waker) };
+        let waits = self.side.line(&mut held).contains(&self.waiter) && unsafe { self.turn.swap_waker(&mut waker) };
         self.shared.release(held);
         if !waits && self.turn.outcome().is_none() {
             waker.wake(); // promised, and the peer has the old one: this task has to ask again
-        }
-    }
-
-    fn line<'q>(&self, held: &'q mut Held<'_, T>) -> &'q mut WaitQueue<Seat<T>> {
-        match self.side {
-            Side::Send => &mut held.senders,
-            Side::Receive => &mut held.receivers,
         }
     }
 
@@ -331,7 +376,7 @@ impl<'a, T, B: Buffer<T> + ?Sized> Wait<'a, T, B> {
         if self.stage.replace(Stage::Over) == Stage::Enlisted {
             let mut held = self.shared.lines.lock();
             // SAFETY: it is in this line if in any.
-            let withdrawn = unsafe { self.line(&mut held).remove(&self.waiter) };
+            let withdrawn = unsafe { self.side.line(&mut held).remove(&self.waiter) };
             self.shared.release(held);
             if !withdrawn {
                 park::wait_while_claimed(&self.turn); // P2
@@ -359,14 +404,40 @@ impl<T, B: Buffer<T> + ?Sized> Drop for Wait<'_, T, B> {
 }
 
 impl<T, B: Buffer<T> + ?Sized> Shared<T, B> {
-    /// Waits for room. `Full` gives the value back when the time is up.
+    #[cold]
+    #[inline(never)]
+    fn send_after_pause(&self, value: T) -> Result<(), TrySendError<T>> {
+        let sent = self.try_send(value);
+        self.pauses.0.ended(!matches!(sent, Err(TrySendError::Full(_))));
+        sent
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn recv_after_pause(&self) -> Result<T, TryRecvError> {
+        let received = self.try_recv();
+        self.pauses.1.ended(!matches!(received, Err(TryRecvError::Empty)));
+        received
+    }
+
+    /// Waits for room; if there is no end to that, after a pause, where that has helped. `Full` gives the value back when the time
+    /// is up.
+    ///
+    /// The program calls this, and this the runtime, with nothing in between: where a runtime goes from one task to another, each
+    /// return out of a function that the other one did not call takes the processor by surprise, for some 5 ns.
     #[inline(never)]
     pub(super) fn send_wait(
         &self,
-        value: T,
+        mut value: T,
         deadline: Option<Tick>,
         site: &'static Location<'static>,
     ) -> Result<(), TrySendError<T>> {
+        if deadline.is_none() && self.pauses.0.take(|| self.buffer.capacity()) {
+            match self.send_after_pause(value) {
+                Err(TrySendError::Full(back)) => value = back,
+                over => return over,
+            }
+        }
         let wait = Wait::send(self, value);
         let why = Why::new("send on a channel", self, site);
         let mut result = Poll::Pending;
@@ -390,13 +461,19 @@ impl<T, B: Buffer<T> + ?Sized> Shared<T, B> {
         }
     }
 
-    /// Waits for a value. `Empty` when the time is up.
+    /// Waits for a value, as `send_wait` does for room. `Empty` when the time is up.
     #[inline(never)]
     pub(super) fn recv_wait(
         &self,
         deadline: Option<Tick>,
         site: &'static Location<'static>,
     ) -> Result<T, TryRecvError> {
+        if deadline.is_none() && self.pauses.1.take(|| self.buffer.capacity()) {
+            match self.recv_after_pause() {
+                Err(TryRecvError::Empty) => {}
+                over => return over,
+            }
+        }
         let why = Why::new("receive from a channel", self, site);
         loop {
             let wait = Wait::receive(self, Kind::Value);

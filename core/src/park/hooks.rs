@@ -316,6 +316,7 @@ pub fn install(hooks: &'static Hooks) -> Result<(), AlreadyInstalled> {
     }
 }
 
+#[inline]
 fn installed() -> Option<&'static Hooks> {
     // SAFETY: null, or a `&'static Hooks` by `install`.
     unsafe { HOOKS.load(Acquire).as_ref() }
@@ -325,6 +326,7 @@ pub(super) fn wait_hook() -> WaitFn {
     installed().map_or(default_wait, |hooks| hooks.wait)
 }
 
+#[inline]
 pub(super) fn cancel() -> Option<Cancel> {
     installed().and_then(|hooks| hooks.cancel)
 }

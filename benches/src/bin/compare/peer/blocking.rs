@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A library's channels.
+/// A library's channels. Sends and receives are always inlined: a program calls the library's own, with nothing in between.
 pub(crate) trait Channels: 'static {
     type Sender<T: Send + 'static>: Send + 'static;
     type Receiver<T: Send + 'static>: Send + 'static;

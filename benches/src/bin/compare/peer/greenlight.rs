@@ -73,17 +73,17 @@ impl blocking::Channels for Ours {
         rx.clone()
     }
 
-    #[inline]
+    #[inline(always)]
     fn send<T: Send + 'static>(tx: &channel::Sender<T>, value: T) -> bool {
         tx.send(value).is_ok()
     }
 
-    #[inline]
+    #[inline(always)]
     fn recv<T: Send + 'static>(rx: &channel::Receiver<T>) -> Option<T> {
         rx.recv().ok()
     }
 
-    #[inline]
+    #[inline(always)]
     fn try_recv<T: Send + 'static>(rx: &channel::Receiver<T>) -> Option<T> {
         rx.try_recv().ok()
     }

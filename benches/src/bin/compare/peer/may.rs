@@ -62,17 +62,17 @@ macro_rules! channels {
                 $many(rx)
             }
 
-            #[inline]
+            #[inline(always)]
             fn send<T: Send + 'static>(tx: &Self::Sender<T>, value: T) -> bool {
                 tx.send(value).is_ok()
             }
 
-            #[inline]
+            #[inline(always)]
             fn recv<T: Send + 'static>(rx: &Self::Receiver<T>) -> Option<T> {
                 rx.recv().ok()
             }
 
-            #[inline]
+            #[inline(always)]
             fn try_recv<T: Send + 'static>(rx: &Self::Receiver<T>) -> Option<T> {
                 rx.try_recv().ok()
             }
