@@ -109,7 +109,7 @@ impl Queue {
     /// If there is no memory for their stacks.
     pub fn of(len: usize) -> Self {
         let stacks: Vec<_> = (0..len).map(|_| Stack::take()).collect();
-        let mut list = TaskList::new();
+        let list = TaskList::new();
         stacks.iter().for_each(|stack| list.push(TaskRef::of(stack.0)));
         Self { list, _stacks: stacks }
     }
@@ -136,7 +136,7 @@ impl Queue {
 
     /// Half of them are taken from the end, as by a thief, and put back.
     pub fn steal_half(&mut self) {
-        let mut taken = TaskList::new();
+        let taken = TaskList::new();
         (0..self.list.len() / 2).filter_map(|_| self.list.pop_last()).for_each(|task| taken.push(task));
         self.list.append(taken);
     }

@@ -135,7 +135,7 @@ struct Local {
     delivers: Cell<Option<u32>>,
     /// The calls that did not wait, since the pick that is noted: see `spend`.
     calls: Cell<(u32, u32)>,
-    ready: RefCell<TaskList>,
+    ready: TaskList,
     /// There are free tasks here that were not shared out yet: `free.rs`.
     unspread: Cell<bool>,
     /// New tasks that come one by one go to another worker, for now.
@@ -248,7 +248,7 @@ impl Worker {
                 served: Cell::new(0),
                 delivers: Cell::new(None),
                 calls: Cell::new((0, 0)),
-                ready: RefCell::new(TaskList::new()),
+                ready: TaskList::new(),
                 unspread: Cell::new(false),
                 gives: Cell::new(false),
                 seen: Cell::new((usize::MAX, 0)),
@@ -324,14 +324,14 @@ impl Worker {
     pub(crate) fn place_near(&'static self, task: TaskRef) {
         self.count_bound(1);
         task.bind(self);
-        self.local.ready.borrow_mut().push(task);
+        self.local.ready.push(task);
     }
 
     /// Queues a bound task of this worker that the caller took out of its sleep.
     pub(crate) fn enqueue_woken(&'static self, task: TaskRef) {
         if current().is_some_and(|worker| std::ptr::eq(worker, self)) {
             if let Some(older) = self.local.next.replace(Some(task)) {
-                self.local.ready.borrow_mut().push(older);
+                self.local.ready.push(older);
             }
         } else {
             self.inbox.push(task);
@@ -384,7 +384,7 @@ impl Worker {
                 local.next_in_a_row.set(row);
                 return Some(task);
             }
-            local.ready.borrow_mut().push(task);
+            local.ready.push(task);
         }
         local.next_in_a_row.set(0);
         // A read of the clock at each turn of the queue, but only while somebody sleeps.
@@ -394,7 +394,7 @@ impl Worker {
         if !self.inbox.is_empty() {
             self.take_inbox();
         }
-        let ready = local.ready.borrow_mut().pop();
+        let ready = local.ready.pop();
         ready.or_else(|| self.pop_free(Free::pop)).or_else(|| self.pick_carrier()).or_else(|| self.steal(false))
     }
 
@@ -407,7 +407,7 @@ impl Worker {
     }
 
     fn take_inbox(&self) {
-        self.local.ready.borrow_mut().append(self.inbox.take());
+        self.local.ready.append(self.inbox.take());
     }
 
     fn count_bound(&self, more: usize) {
@@ -432,6 +432,10 @@ impl Worker {
     }
 
     /// Leaves the running stack (`from`, or the base) for `to`, or whatever is to run next.
+    ///
+    /// Not inlined, so that one call of `switch` is in the program's text: whether tasks park, yield or end, the processor foresees where
+    /// they return to. What follows the switch is: a call less.
+    #[inline(never)]
     fn leave(&'static self, from: Option<TaskRef>, after: After, to: Option<TaskRef>) {
         let local = &self.local;
         local.after.set(after);
@@ -474,6 +478,7 @@ impl Worker {
     /// # Safety
     ///
     /// `fake` is what this stack's last `start_switch` saved, or null if the stack is fresh (N1).
+    #[inline(always)]
     unsafe fn arrive(&'static self, fake: *mut c_void) {
         // SAFETY: the caller's promise.
         let left = unsafe { sanitizer::finish_switch(fake) };
@@ -506,7 +511,7 @@ impl Worker {
             self.discount_bound();
             self.take_back_free(task);
         } else {
-            self.local.ready.borrow_mut().push(task);
+            self.local.ready.push(task);
         }
     }
 

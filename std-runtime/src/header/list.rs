@@ -11,7 +11,7 @@ use crate::{
         const_unless_loom,
     },
 };
-use std::ptr::NonNull;
+use std::{cell::Cell, ptr::NonNull};
 
 /// The bytes of a line of the cache.
 const LINE: usize = 64;
@@ -20,9 +20,9 @@ const LINE: usize = 64;
 ///
 /// Each knows the next one; and the one before it, but for the first, whose link is stale.
 pub(crate) struct TaskList {
-    first: Option<TaskRef>,
-    last: Option<TaskRef>,
-    len: usize,
+    first: Cell<Option<TaskRef>>,
+    last: Cell<Option<TaskRef>>,
+    len: Cell<usize>,
 }
 
 // SAFETY: a task in a list belongs to whoever has the list (K2).
@@ -30,72 +30,73 @@ unsafe impl Send for TaskList {}
 
 impl TaskList {
     pub(crate) const fn new() -> Self {
-        Self { first: None, last: None, len: 0 }
+        Self { first: Cell::new(None), last: Cell::new(None), len: Cell::new(0) }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.len.get()
     }
 
     /// Puts a task at the end.
-    pub(crate) fn push(&mut self, task: TaskRef) {
+    pub(crate) fn push(&self, task: TaskRef) {
         task.get().next.set(None);
-        task.get().previous.set(self.last);
-        match self.last {
-            None => self.first = Some(task),
+        let last = self.last.replace(Some(task));
+        task.get().previous.set(last);
+        match last {
+            None => self.first.set(Some(task)),
             Some(last) => last.get().next.set(Some(task)),
         }
-        self.last = Some(task);
-        self.len += 1;
+        self.len.set(self.len.get() + 1);
     }
 
     /// Puts a task before all others.
-    pub(crate) fn push_first(&mut self, task: TaskRef) {
-        task.get().next.set(self.first);
-        match self.first {
-            None => self.last = Some(task),
+    pub(crate) fn push_first(&self, task: TaskRef) {
+        let first = self.first.replace(Some(task));
+        task.get().next.set(first);
+        match first {
+            None => self.last.set(Some(task)),
             Some(first) => first.get().previous.set(Some(task)),
         }
-        self.first = Some(task);
-        self.len += 1;
+        self.len.set(self.len.get() + 1);
     }
 
     /// Takes the first task.
-    pub(crate) fn pop(&mut self) -> Option<TaskRef> {
-        let task = self.first?;
-        self.first = task.get().next.take();
-        match self.first {
-            None => self.last = None,
+    pub(crate) fn pop(&self) -> Option<TaskRef> {
+        let task = self.first.get()?;
+        let next = task.get().next.take();
+        self.first.set(next);
+        match next {
+            None => self.last.set(None),
             Some(next) => next.fetch(),
         }
-        self.len -= 1;
+        self.len.set(self.len.get() - 1);
         Some(task)
     }
 
     /// Takes the last task.
-    pub(crate) fn pop_last(&mut self) -> Option<TaskRef> {
-        if self.len < 2 {
+    pub(crate) fn pop_last(&self) -> Option<TaskRef> {
+        if self.len() < 2 {
             return self.pop();
         }
-        let task = self.last?;
-        self.last = task.get().previous.take();
-        self.last?.get().next.set(None);
-        self.len -= 1;
+        let task = self.last.get()?;
+        let previous = task.get().previous.take();
+        self.last.set(previous);
+        previous?.get().next.set(None);
+        self.len.set(self.len.get() - 1);
         Some(task)
     }
 
     /// Puts the other's tasks at the end.
-    pub(crate) fn append(&mut self, other: TaskList) {
-        let (Some(last), Some(first)) = (self.last, other.first) else {
-            if self.last.is_none() {
-                *self = other;
+    pub(crate) fn append(&self, other: TaskList) {
+        let Some(first) = other.first.get() else { return };
+        match self.last.replace(other.last.get()) {
+            None => self.first.set(Some(first)),
+            Some(last) => {
+                last.get().next.set(Some(first));
+                first.get().previous.set(Some(last));
             }
-            return;
-        };
-        last.get().next.set(Some(first));
-        first.get().previous.set(Some(last));
-        self.last = other.last;
-        self.len += other.len;
+        }
+        self.len.set(self.len.get() + other.len.get());
     }
 }
 
@@ -159,7 +160,7 @@ impl Inbox {
             newest = task.get().next.replace(oldest_first);
             oldest_first = Some(task);
         }
-        let mut list = TaskList::new();
+        let list = TaskList::new();
         while let Some(task) = oldest_first {
             oldest_first = task.get().next.get();
             list.push(task);

@@ -82,7 +82,7 @@ impl Free {
 
     /// The oldest, for others.
     fn take(&mut self, count: usize) -> TaskList {
-        let mut taken = TaskList::new();
+        let taken = TaskList::new();
         (0..count).filter_map(|_| self.pop_old()).for_each(|task| taken.push(task));
         taken
     }
@@ -130,7 +130,7 @@ impl Worker {
 
     /// Puts a task here that has not started, or that roams. Gives it back if this worker has ended.
     pub(crate) fn place(&self, task: TaskRef) -> Result<(), TaskRef> {
-        let mut free = self.free.lock();
+        let free = self.free.lock();
         if free.closed {
             return Err(task);
         }
@@ -142,7 +142,7 @@ impl Worker {
     }
 
     /// Puts tasks here that another worker's have spawned, the oldest first in the list. They start as they would have there.
-    fn place_all(&self, mut tasks: TaskList) -> Result<(), TaskList> {
+    fn place_all(&self, tasks: TaskList) -> Result<(), TaskList> {
         let mut free = self.free.lock();
         if free.closed {
             return Err(tasks);
@@ -188,7 +188,7 @@ impl Worker {
 
     /// Puts a roaming task back that has just run here.
     pub(super) fn take_back_free(&self, task: TaskRef) {
-        let mut free = self.free.lock();
+        let free = self.free.lock();
         // Not closed: that happens on this thread.
         free.rest.push(task);
         self.free_len.store(free.len(), Relaxed);
@@ -282,7 +282,7 @@ impl Worker {
             other.given.note(self);
         }
         if let Err(back) = other.place_all(tasks) {
-            let mut free = self.free.lock();
+            let free = self.free.lock();
             free.rest.append(back);
             self.free_len.store(free.len(), Relaxed);
         }
@@ -294,12 +294,12 @@ impl Worker {
             return None;
         }
         let mut others = self.shared.others(self.index).filter(|other| self.is_ripe(other, desperate));
-        let (from, mut taken) = others.find_map(|other| Some((other, other.give_half(self.live(), desperate)?)))?;
+        let (from, taken) = others.find_map(|other| Some((other, other.give_half(self.live(), desperate)?)))?;
         let first = taken.pop();
         self.count_bound(1);
         if taken.len() > 0 {
             self.given.note(from);
-            let mut free = self.free.lock();
+            let free = self.free.lock();
             // Not closed: that happens on this thread.
             free.rest.append(taken);
             self.free_len.store(free.len(), Relaxed);

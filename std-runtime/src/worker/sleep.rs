@@ -47,7 +47,7 @@ impl Worker {
         }
         let until_timer = self.local.timers.fire_before_sleep();
         if let Some(task) = self.steal(true) {
-            self.local.ready.borrow_mut().push(task);
+            self.local.ready.push(task);
             return true;
         }
         if (self.shared.is_ended() || self.local.retires.take()) && self.close() {
@@ -119,7 +119,7 @@ impl Worker {
         // `next` may be full too: a timer's wake-up goes there.
         let mine = !self.inbox.is_empty() || self.free_len.load(Relaxed) > 0 || self.futures_len.load(SeqCst) > 0;
         let woken = self.local.next.take().inspect(|task| self.local.next.set(Some(*task))).is_some();
-        mine || woken || self.local.ready.borrow().len() > 0
+        mine || woken || self.local.ready.len() > 0
     }
 
     fn others_have_work(&self, desperate: bool) -> bool {

@@ -39,7 +39,7 @@ impl Worker {
             return; // by a waker that delivers events
         }
         let futures = self.futures_len.load(Relaxed);
-        let before_them = self.local.next.get().is_some() || self.local.ready.borrow().len() > 0;
+        let before_them = self.local.next.get().is_some() || self.local.ready.len() > 0;
         for _ in usize::from(!before_them)..futures {
             if !self.shared.rouse_another(self) {
                 break;

@@ -28,7 +28,7 @@ fn inbox_brings_each_task_once() {
                 thread::yield_now();
                 continue;
             }
-            let mut list = inbox.take();
+            let list = inbox.take();
             assert!(list.len() > 0, "only the worker takes");
             came.extend(std::iter::from_fn(|| list.pop()));
         }
