@@ -41,7 +41,7 @@ impl World {
                 while self.inbox.is_empty() {
                     thread::yield_now();
                 }
-                let mut queue = self.inbox.take();
+                let queue = self.inbox.take();
                 assert!(queue.pop() == Some(self.task));
                 assert_eq!(queue.len(), 0, "queued twice");
             }

@@ -67,7 +67,7 @@ fn end_is_seen_behind_a_thief() {
         let thief = {
             let stolen = stolen.clone();
             thread::spawn(move || {
-                if let Some(mut tasks) = worker.give_half(0, true) {
+                if let Some(tasks) = worker.give_half(0, true) {
                     assert!(tasks.pop() == Some(task) && tasks.len() == 0);
                     stolen.fetch_add(1, Relaxed);
                 }
@@ -125,7 +125,7 @@ fn spawn_beside_others_is_seen() {
         let [first, second, third] = tasks;
         assert!(here.place_own(first).is_ok() && here.place_own(second).is_ok());
         let thief = thread::spawn(move || {
-            while let Some(mut stolen) = here.give_half(0, true) {
+            while let Some(stolen) = here.give_half(0, true) {
                 while stolen.pop().is_some() {}
             }
             other.mode.fall_asleep(false, || other.last_look(false))
