@@ -187,6 +187,7 @@ pub enum Stopped {
 
 impl Stopped {
     /// Unwinds if it was a cancellation.
+    #[inline]
     fn unwind_if_cancelled(self) -> TimedOut {
         match self {
             Self::TimedOut => TimedOut,
@@ -209,6 +210,7 @@ pub type PollFn<'a> = dyn FnMut(&Waker) -> Poll<()> + 'a;
 /// # Cancellation
 ///
 /// Unwinds if the task is cancelled. What the poll has put in place is withdrawn by its `Drop`, which must wait for nobody.
+#[inline]
 pub fn wait(why: &Why, deadline: Option<Tick>, poll: &mut PollFn<'_>) -> Result<(), TimedOut> {
     wait_or_stop(why, deadline, poll).map_err(Stopped::unwind_if_cancelled)
 }
