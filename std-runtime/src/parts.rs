@@ -85,7 +85,7 @@ impl Switch {
 ///
 /// `ways` is a [`Ways`] that outlives the last switch to this stack.
 #[cfg(not(any(greenlight_asan, greenlight_tsan)))]
-unsafe extern "C" fn mirror(ways: *mut ()) -> ! {
+unsafe extern "C" fn mirror(ways: *mut ()) -> *mut u8 {
     loop {
         // SAFETY: the caller's promise; `here` was parked by the switch that has brought us here (A1).
         unsafe {

@@ -437,17 +437,9 @@ impl Worker {
     /// they return to. What follows the switch is: a call less.
     #[inline(never)]
     fn leave(&'static self, from: Option<TaskRef>, after: After, to: Option<TaskRef>) {
+        let load = self.prepare_to_leave(after, to);
         let local = &self.local;
-        local.after.set(after);
         let save = from.as_ref().map_or(local.base.as_ptr(), |task| task.get().stack_pointer.as_ptr());
-        let load = match to {
-            Some(task) => {
-                task.resume(self);
-                task.resumes_at()
-            }
-            None => local.base.get(),
-        };
-        self.watched.runs(to);
         let mut fake = std::ptr::null_mut();
         let (bottom, size) = to.map_or(local.base_bounds.get(), TaskRef::stack_bounds);
         // SAFETY: `load` is a fresh or parked stack that nobody else resumes (A1): it was in one of our queues (K2), or is
@@ -461,6 +453,20 @@ impl Worker {
             let here = from.and_then(TaskRef::worker).unwrap_or(self);
             here.arrive(fake);
         }
+    }
+
+    /// Where the running stack is to be left for.
+    fn prepare_to_leave(&'static self, after: After, to: Option<TaskRef>) -> *mut u8 {
+        self.local.after.set(after);
+        let load = match to {
+            Some(task) => {
+                task.resume(self);
+                task.resumes_at()
+            }
+            None => self.local.base.get(),
+        };
+        self.watched.runs(to);
+        load
     }
 
     /// The running task has ended; `next` begins where that one was, and as it would behind a switch.
@@ -583,12 +589,12 @@ impl Worker {
     }
 }
 
-/// Where a task's stack begins: runs it, and those after it that begin on the same stack.
+/// Where a task's stack begins: runs it, and those after it that begin on the same stack. Returns for which stack that one is left (A5).
 ///
 /// # Safety
 ///
 /// Reached by the switch of a worker to a task that [`TaskRef::prepare`] has made; `task` is that task.
-pub(crate) unsafe extern "C" fn first_steps(task: *mut ()) -> ! {
+pub(crate) unsafe extern "C" fn first_steps(task: *mut ()) -> *mut u8 {
     let mut task = TaskRef::from_raw(task);
     let worker = current().expect("a task runs on a worker");
     // SAFETY: this stack is fresh.
@@ -605,8 +611,12 @@ pub(crate) unsafe extern "C" fn first_steps(task: *mut ()) -> ! {
                 task = next;
             }
             None => {
-                worker.leave(Some(task), After::End(task), next);
-                unreachable!("an ended task was resumed")
+                // A sanitizer is told just before the switch, so there that is done here.
+                if cfg!(any(greenlight_asan, greenlight_tsan)) {
+                    worker.leave(Some(task), After::End(task), next);
+                    unreachable!("an ended task was resumed")
+                }
+                return worker.prepare_to_leave(After::End(task), next);
             }
         }
     }

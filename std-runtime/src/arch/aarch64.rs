@@ -38,6 +38,7 @@
 //! * x18 is left alone. A program that keeps a shadow call stack there would need one for each stack.
 //! * Streaming mode and the ZA array (SME) must be off or dormant at a switch, as the convention has it at any call.
 
+use super::Entry;
 use core::arch::{asm, naked_asm};
 use core::ffi::c_void;
 
@@ -145,7 +146,7 @@ pub(crate) unsafe extern "C" fn switch(save: *mut *mut u8, load: *mut u8) {
     )
 }
 
-/// Where a fresh stack starts: calls x19 with x20. Never called; by X4 it is entered at its second instruction.
+/// Where a fresh stack starts and ends: calls x19 with x20. Never called; by X4 it is entered at its second instruction.
 #[unsafe(naked)]
 unsafe extern "C" fn base() {
     naked_asm!(
@@ -155,20 +156,27 @@ unsafe extern "C" fn base() {
         // sp is a multiple of 16 (X2), as the convention asks before a call.
         "mov x0, x20",
         "blr x19",
-        "brk #1", // `entry` never returns.
+        // A5: to the stack that it has returned. What is saved of this one goes on it, and nobody loads it.
+        "sub sp, sp, #16",
+        ".cfi_def_cfa_offset 16",
+        "mov x1, x0",
+        "mov x0, sp",
+        "bl {switch}",
+        "brk #1",
         ".cfi_endproc",
+        switch = sym switch,
     )
 }
 
 /// Writes the first frame of a stack that ends at `top`; the first `switch` to the result calls `entry(arg)` on it.
 ///
 /// `entry` starts with the floating-point control word of a new process, whatever the OS thread uses. It must not let
-/// a panic out: there is nobody above it to catch one.
+/// a panic out: there is nobody above it to catch one. What it returns is entered (A5).
 ///
 /// # Safety
 ///
 /// The 192 bytes below `top` are writable and nothing else uses them until the stack is entered.
-pub(crate) unsafe fn prepare(top: *mut u8, entry: unsafe extern "C" fn(*mut ()) -> !, arg: *mut ()) -> *mut u8 {
+pub(crate) unsafe fn prepare(top: *mut u8, entry: Entry, arg: *mut ()) -> *mut u8 {
     let spare = top.addr() % 16;
     // SAFETY: at most 15 + 176 bytes below `top`, which the caller gives us.
     let frame = unsafe { top.sub(spare + FRAME) };

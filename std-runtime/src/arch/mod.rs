@@ -8,13 +8,15 @@
 //!                                      RUNNING ◀───────┐
 //!                                         │            │ switch(.., sp)
 //!                                         │ switch(&mut sp, ..)
-//!                                         └────────▶ SUSPENDED
+//!                                         ├────────▶ SUSPENDED
+//!                                         │ entry returns another sp
+//!                                         └────────▶ memory
 //! ```
 //!
 //! A stack that does not run is one word, its stack pointer; everything else lies on the stack itself. A processor file
 //! offers five functions and nothing more:
 //!
-//! * `unsafe fn prepare(top: *mut u8, entry: unsafe extern "C" fn(*mut ()) -> !, arg: *mut ()) -> *mut u8`
+//! * `unsafe fn prepare(top: *mut u8, entry: Entry, arg: *mut ()) -> *mut u8`
 //! * `unsafe extern "C" fn switch(save: *mut *mut u8, load: *mut u8)`
 //! * `unsafe fn interrupted_stack_pointer(context: *const c_void) -> usize`
 //! * `fn reset_control_words()`, for a stack on which something begins anew that may have been left with other ones than a fresh stack
@@ -29,6 +31,8 @@
 //! * A3  Nothing below a parked stack pointer is read or written by its resumption before it is overwritten.
 //! * A4  Call-frame information is right at every instruction, parked or not, and ends the chain at the base of a stack
 //!   made by `prepare`: a backtrace, a debugger and an unwinding panic all stop there and never read above `top`.
+//! * A5  What `entry` returns is a parked stack pointer. It is loaded, as by a `switch`, and the stack that `entry` ran on is nobody's then.
+//!   So a processor that foresees where calls return to finds as many returns as calls, and foresees those of the other stack.
 //!
 //! The stack is changed in a call, never in inline assembly within Rust code: a compiler that may see through the
 //! switch may also keep the address of a thread-local across it. `switch` being an opaque call, this remains a duty of
@@ -41,6 +45,9 @@
 //! Shadow stacks (Intel CET, Arm GCS, RISC-V Zicfiss) are not supported: `switch` returns to an address that the
 //! processor did not see called last on this thread. Programs for Linux run without them unless they ask the C library
 //! for them.
+
+/// What runs on a fresh stack. It returns which stack is entered next (A5), or never.
+pub(crate) type Entry = unsafe extern "C" fn(*mut ()) -> *mut u8;
 
 #[cfg(all(target_arch = "aarch64", target_os = "linux"))]
 mod aarch64;

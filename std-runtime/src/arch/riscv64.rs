@@ -30,6 +30,7 @@
 //! The instruction sequences need D, the double-precision registers, and so does the convention: `.option arch` tells the
 //! assembler what the target has already promised, for it is not told in functions of this kind.
 
+use super::Entry;
 use core::arch::{asm, naked_asm};
 use core::ffi::c_void;
 
@@ -177,7 +178,7 @@ pub(crate) unsafe extern "C" fn switch(save: *mut *mut u8, load: *mut u8) {
     )
 }
 
-/// Where a fresh stack starts: calls s1 with s2. Never called; by X4 it is entered at its second instruction.
+/// Where a fresh stack starts and ends: calls s1 with s2. Never called; by X4 it is entered at its second instruction.
 #[unsafe(naked)]
 unsafe extern "C" fn base() {
     naked_asm!(
@@ -189,21 +190,28 @@ unsafe extern "C" fn base() {
         // sp is a multiple of 16 (X2), as the convention asks before a call.
         "mv a0, s2",
         "jalr s1",
-        "unimp", // `entry` never returns.
+        // A5: to the stack that it has returned. What is saved of this one goes on it, and nobody loads it.
+        "addi sp, sp, -16",
+        ".cfi_def_cfa_offset 16",
+        "mv a1, a0",
+        "mv a0, sp",
+        "call {switch}",
+        "unimp",
         ".cfi_endproc",
         ".option pop",
+        switch = sym switch,
     )
 }
 
 /// Writes the first frame of a stack that ends at `top`; the first `switch` to the result calls `entry(arg)` on it.
 ///
 /// `entry` starts with the rounding mode of a new process, whatever the OS thread uses. It must not let a panic out:
-/// there is nobody above it to catch one.
+/// there is nobody above it to catch one. What it returns is entered (A5).
 ///
 /// # Safety
 ///
 /// The 224 bytes below `top` are writable and nothing else uses them until the stack is entered.
-pub(crate) unsafe fn prepare(top: *mut u8, entry: unsafe extern "C" fn(*mut ()) -> !, arg: *mut ()) -> *mut u8 {
+pub(crate) unsafe fn prepare(top: *mut u8, entry: Entry, arg: *mut ()) -> *mut u8 {
     let spare = top.addr() % 16;
     // SAFETY: at most 15 + 208 bytes below `top`, which the caller gives us.
     let frame = unsafe { top.sub(spare + FRAME) };

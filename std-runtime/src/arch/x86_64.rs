@@ -37,6 +37,7 @@
 //! * Comparing the control words before loading them saves nothing under `ret` (6.8 and 6.8 alike, 13.8 and 14.2 in
 //!   ping-pong of unlike stacks). Not keeping them at all would save 2.5 in the latter case and nothing in the former.
 
+use super::Entry;
 use core::arch::{asm, naked_asm};
 use core::ffi::c_void;
 
@@ -117,7 +118,7 @@ pub(crate) unsafe extern "C" fn switch(save: *mut *mut u8, load: *mut u8) {
     )
 }
 
-/// Where a fresh stack starts: calls r12 with r13. Never called; by X4 it is entered at its second byte.
+/// Where a fresh stack starts and ends: calls r12 with r13. Never called; by X4 it is entered at its second byte.
 #[unsafe(naked)]
 unsafe extern "C" fn base() {
     naked_asm!(
@@ -127,20 +128,27 @@ unsafe extern "C" fn base() {
         // rsp is a multiple of 16 (X2), as the convention asks before a call.
         "mov rdi, r13",
         "call r12",
-        "ud2", // `entry` never returns.
+        // A5: to the stack that it has returned. What is saved of this one goes on it, and nobody loads it.
+        "sub rsp, 16",
+        ".cfi_adjust_cfa_offset 16",
+        "mov rdi, rsp",
+        "mov rsi, rax",
+        "call {switch}",
+        "ud2",
         ".cfi_endproc",
+        switch = sym switch,
     )
 }
 
 /// Writes the first frame of a stack that ends at `top`; the first `switch` to the result calls `entry(arg)` on it.
 ///
 /// `entry` starts with the floating-point control words of a new process, whatever the OS thread uses. It must not let
-/// a panic out: there is nobody above it to catch one.
+/// a panic out: there is nobody above it to catch one. What it returns is entered (A5).
 ///
 /// # Safety
 ///
 /// The 80 bytes below `top` are writable and nothing else uses them until the stack is entered.
-pub(crate) unsafe fn prepare(top: *mut u8, entry: unsafe extern "C" fn(*mut ()) -> !, arg: *mut ()) -> *mut u8 {
+pub(crate) unsafe fn prepare(top: *mut u8, entry: Entry, arg: *mut ()) -> *mut u8 {
     let spare = top.addr() % 16;
     // SAFETY: at most 15 + 64 bytes below `top`, which the caller gives us.
     let frame = unsafe { top.sub(spare + FRAME) };

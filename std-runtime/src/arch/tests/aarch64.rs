@@ -75,7 +75,7 @@ pub(super) unsafe extern "C" fn switch_with_registers(
 
 /// An entry function that tells the stack pointer it finds: `arg` is `[found, outside, inside]`.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn report_stack_pointer(arg: *mut ()) -> ! {
+pub(super) unsafe extern "C" fn report_stack_pointer(arg: *mut ()) -> *mut u8 {
     naked_asm!(
         "mov x9, sp",
         "str x9, [x0]",

@@ -82,7 +82,7 @@ pub(super) unsafe extern "C" fn switch_with_registers(
 
 /// An entry function that tells the stack pointer it finds: `arg` is `[found, outside, inside]`.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn report_stack_pointer(arg: *mut ()) -> ! {
+pub(super) unsafe extern "C" fn report_stack_pointer(arg: *mut ()) -> *mut u8 {
     naked_asm!(
         "sd sp, 0(a0)",
         "ld a1, 8(a0)",

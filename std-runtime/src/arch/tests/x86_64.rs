@@ -63,7 +63,7 @@ pub(super) unsafe extern "C" fn switch_with_registers(
 /// An entry function that tells the stack pointer it finds: `arg` is `[found, outside, inside]`. `movaps` faults on a
 /// misaligned stack.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn report_stack_pointer(arg: *mut ()) -> ! {
+pub(super) unsafe extern "C" fn report_stack_pointer(arg: *mut ()) -> *mut u8 {
     naked_asm!(
         "mov [rdi], rsp",
         "sub rsp, 8",

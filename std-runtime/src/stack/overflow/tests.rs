@@ -27,7 +27,7 @@ pub(crate) fn dig(depth: u64) -> u64 {
 
 /// Runs `body` on a slot of the pool, on this thread, and never comes back.
 fn on_a_slot(body: fn()) -> ! {
-    unsafe extern "C" fn entry(arg: *mut ()) -> ! {
+    unsafe extern "C" fn entry(arg: *mut ()) -> *mut u8 {
         // SAFETY: the fresh stack that was announced below.
         unsafe { sanitizer::finish_switch(ptr::null_mut()) };
         // SAFETY: what `prepare` got.
