@@ -433,8 +433,8 @@ impl Worker {
 
     /// Leaves the running stack (`from`, or the base) for `to`, or whatever is to run next.
     ///
-    /// Not inlined, so that one call of `switch` is in the program's text: whether tasks park, yield or end, the processor foresees where
-    /// they return to. What follows the switch is: a call less.
+    /// Not inlined, so that whoever comes back, from a park or a yield, was left by the same call of `switch`, and the processor foresees
+    /// where it returns to. What follows the switch is: a call less.
     #[inline(never)]
     fn leave(&'static self, from: Option<TaskRef>, after: After, to: Option<TaskRef>) {
         let load = self.prepare_to_leave(after, to);
@@ -455,7 +455,7 @@ impl Worker {
         }
     }
 
-    /// Where the running stack is to be left for.
+    /// Which stack the running one is to be left for: parked, and nobody else resumes it (A1).
     fn prepare_to_leave(&'static self, after: After, to: Option<TaskRef>) -> *mut u8 {
         self.local.after.set(after);
         let load = match to {
@@ -616,6 +616,7 @@ pub(crate) unsafe extern "C" fn first_steps(task: *mut ()) -> *mut u8 {
                     worker.leave(Some(task), After::End(task), next);
                     unreachable!("an ended task was resumed")
                 }
+                // Parked, and nobody else's (A1): out of one of our queues (K2), or our base.
                 return worker.prepare_to_leave(After::End(task), next);
             }
         }

@@ -269,7 +269,7 @@ impl<'a, T, B: Buffer<T> + ?Sized> Wait<'a, T, B> {
                 }
             }
             let is_rendezvous = shared.buffer.is_rendezvous();
-            // As in `poll_recv`; a sender looks under the lock whether it is closed.
+            // As in `recv_or_enlist`; a sender looks under the lock whether it is closed.
             let value = if is_rendezvous && self.stage.get() == Stage::New {
                 value
             } else {

@@ -25,14 +25,15 @@
 //! and keeps these promises, cited by number wherever a stack is entered:
 //!
 //! * A1  A stack pointer is *parked* when `prepare` returned it or `switch` stored it, and no `switch` has loaded it
-//!   since. Only a parked stack pointer may be loaded, and loading it takes the parking away.
+//!   since. Only a parked stack pointer may be loaded, and loading it takes the parking away. (What the end of a stack stores, A5, is none.)
 //! * A2  `switch` returns to its caller when its stack is loaded again, with every register and every control word the
 //!   C calling convention preserves as it was. Nothing else survives, as after any call of a C function.
 //! * A3  Nothing below a parked stack pointer is read or written by its resumption before it is overwritten.
 //! * A4  Call-frame information is right at every instruction, parked or not, and ends the chain at the base of a stack
 //!   made by `prepare`: a backtrace, a debugger and an unwinding panic all stop there and never read above `top`.
-//! * A5  What `entry` returns is a parked stack pointer. It is loaded, as by a `switch`, and the stack that `entry` ran on is nobody's then.
-//!   So a processor that foresees where calls return to finds as many returns as calls, and foresees those of the other stack.
+//! * A5  What `entry` returns must be a parked stack pointer. It is loaded, as by a `switch`, and the stack that `entry` ran on is nobody's then.
+//!   So a processor that foresees where calls return to finds as many returns as calls, and foresees those of the other stack, but for
+//!   the first. Not for a stack that a sanitizer knows of (N1 in `stack/sanitizer.rs`): that one is left by a `switch`.
 //!
 //! The stack is changed in a call, never in inline assembly within Rust code: a compiler that may see through the
 //! switch may also keep the address of a thread-local across it. `switch` being an opaque call, this remains a duty of
@@ -46,7 +47,7 @@
 //! processor did not see called last on this thread. Programs for Linux run without them unless they ask the C library
 //! for them.
 
-/// What runs on a fresh stack. It returns which stack is entered next (A5), or never.
+/// What runs on a fresh stack. It returns which stack is entered next, or never.
 pub(crate) type Entry = unsafe extern "C" fn(*mut ()) -> *mut u8;
 
 #[cfg(all(target_arch = "aarch64", target_os = "linux"))]

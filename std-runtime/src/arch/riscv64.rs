@@ -210,7 +210,7 @@ unsafe extern "C" fn base() {
 ///
 /// # Safety
 ///
-/// The 224 bytes below `top` are writable and nothing else uses them until the stack is entered.
+/// The 224 bytes below `top` are writable and nothing else uses them until the stack is entered. If `entry` returns, then what A5 wants.
 pub(crate) unsafe fn prepare(top: *mut u8, entry: Entry, arg: *mut ()) -> *mut u8 {
     let spare = top.addr() % 16;
     // SAFETY: at most 15 + 208 bytes below `top`, which the caller gives us.

@@ -1,4 +1,4 @@
-//! What a switch promises (A1 to A4), tried on stacks of plain heap memory.
+//! What a switch promises (A1 to A5), tried on stacks of plain heap memory.
 
 use super::{prepare, switch};
 use crate::stack::tests::{in_child_ok, test_name};
@@ -297,8 +297,8 @@ extern "C" fn on_step(_: i32, _: *mut libc::siginfo_t, context: *mut libc::c_voi
     }
 }
 
-/// A4, at every instruction of `switch`, into a fresh frame and into suspended ones: stepping through it, an unwinder
-/// that starts there finds the callers of the stack left, then those of the stack entered, and the end of each.
+/// A4, at every instruction of `switch`, into a fresh frame, into suspended ones, and out of one that ends (A5): stepping through
+/// it, an unwinder that starts there finds the callers of the stack left, then those of the stack entered, and the end of each.
 #[test]
 #[cfg_attr(greenlight_tsan, ignore = "the sanitizer objects to any handler that allocates")]
 fn call_frame_information_is_right_at_every_instruction() {
@@ -321,34 +321,39 @@ fn call_frame_information_is_right_at_every_instruction() {
                 // SAFETY: as in `yield_now`.
                 unsafe { switch_stepping(context.inside.as_ptr(), context.outside.get()) };
             }
+            // SAFETY: the next switch, that of `base`, is to the stepping one that the test waits in.
+            unsafe { step_from_now() };
         });
-        for _ in 0..2 {
+        for _ in 0..3 {
             // SAFETY: as in `resume`.
             unsafe { switch_stepping(context.outside.as_ptr(), context.inside.get()) };
         }
-        context.resume();
+        assert!(context.done.get());
         let (inner, outer) = (inner.take(), callers());
 
         // Two frames at the inner end are at another instruction than when `callers` looked: the stepping function, and the
         // one that called both. The rest must be the same to the last address.
         let belongs = |frames: &[usize], stack: &[usize]| frames.len() > 2 && stack.ends_with(&frames[2..]);
         let steps = std::mem::take(&mut *STEPS.lock().unwrap());
+        let fresh = steps.iter().find(|(frames, _)| frames.len() == 1).expect("a fresh stack was entered");
+        let base = fresh.0[0] - INTO_BASE;
         let mut path: Vec<char> = steps
             .iter()
             .map(|(frames, ended)| {
                 assert!(ended, "a dead end: {frames:x?}");
-                let starts_at_base = frames.len() == 1 && enclosing_function(frames[0]) == frames[0] - INTO_BASE;
-                match (starts_at_base, belongs(frames, &inner), belongs(frames, &outer)) {
-                    (true, false, false) => 'f', // X4
+                let at_base = frames.len() == 1 && enclosing_function(frames[0]) == base;
+                match (at_base, belongs(frames, &inner), belongs(frames, &outer)) {
+                    (true, false, false) if frames[0] == base + INTO_BASE => 'f', // X4
+                    (true, false, false) => 'e',                                  // A5
                     (false, true, false) => 'i',
                     (false, false, true) => 'o',
                     other => panic!("{other:?}: {frames:x?}\ninside {inner:x?}\noutside {outer:x?}"),
                 }
             })
             .collect();
-        assert!(path.len() >= 4 * 20, "stepped {} times", path.len());
+        assert!(path.len() >= 6 * 20, "stepped {} times", path.len());
         path.dedup();
-        // Out to fresh, in to out, out to in, in to out; where one switch ends and another begins, the stack is the same.
-        assert_eq!(path, ['o', 'f', 'i', 'o', 'i', 'o']);
+        // Out to fresh, in to out, out to in, in to out, out to in, end to out; where one switch ends and another begins, the stack is the same.
+        assert_eq!(path, ['o', 'f', 'i', 'o', 'i', 'o', 'i', 'e', 'o']);
     });
 }

@@ -33,7 +33,7 @@
 //! * Leaving by `pop rcx; jmp rcx` instead of `ret` can be quicker where two stacks switch from two places (3 against
 //!   14, with the comparison below), and ruins the processor's return prediction everywhere else: with calls between the
 //!   task and the switch, all tasks alike, `ret` takes 7 and `jmp` 35 to 38. Tasks of one server park alike, so `ret`,
-//!   and the scheduler does best with one call of `switch` in its text.
+//!   and the scheduler does best with one call of `switch` for all that come back. (`base` has another, for those that do not.)
 //! * Comparing the control words before loading them saves nothing under `ret` (6.8 and 6.8 alike, 13.8 and 14.2 in
 //!   ping-pong of unlike stacks). Not keeping them at all would save 2.5 in the latter case and nothing in the former.
 
@@ -147,7 +147,7 @@ unsafe extern "C" fn base() {
 ///
 /// # Safety
 ///
-/// The 80 bytes below `top` are writable and nothing else uses them until the stack is entered.
+/// The 80 bytes below `top` are writable and nothing else uses them until the stack is entered. If `entry` returns, then what A5 wants.
 pub(crate) unsafe fn prepare(top: *mut u8, entry: Entry, arg: *mut ()) -> *mut u8 {
     let spare = top.addr() % 16;
     // SAFETY: at most 15 + 64 bytes below `top`, which the caller gives us.

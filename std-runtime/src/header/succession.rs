@@ -65,7 +65,7 @@ impl TaskRef {
     }
 
     fn first_frame(self) -> *mut u8 {
-        // SAFETY: K8: nobody is on it, so all of it is ours, down from its top.
+        // SAFETY: K8: nobody is on it, so all of it is ours, down from its top. What `first_steps` returns is parked.
         unsafe { arch::prepare(self.get().stack.load(Relaxed), worker::first_steps, self.as_raw()) }
     }
 

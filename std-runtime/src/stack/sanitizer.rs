@@ -13,7 +13,8 @@
 //! ```
 //!
 //! * N1  Every `switch` stands between a `start_switch` with the bounds of the stack entered and, on that stack and
-//!   before anything else, a `finish_switch` with what its own last `start_switch` saved; null if it is fresh.
+//!   before anything else, a `finish_switch` with what its own last `start_switch` saved; null if it is fresh. So with a sanitizer no
+//!   stack ends by a return to its base (A5), where a `switch` follows that announces nothing.
 //! * N2  A stack left for the last time passes null for `save_fake`, and what was kept for it is freed.
 //! * N3  `finish_switch` returns the bounds of the stack just left. That is how a worker learns those of its OS
 //!   thread's stack, which it needs to switch back there.

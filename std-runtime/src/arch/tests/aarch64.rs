@@ -1,6 +1,6 @@
 //! What the tests need to know of aarch64: registers to fill, a control word to set, instructions to step through.
 
-pub(super) use super::breakpoints::{step_on, switch_bytes, switch_stepping};
+pub(super) use super::breakpoints::{step_from_now, step_on, switch_bytes, switch_stepping};
 use crate::arch::switch;
 use core::arch::{asm, naked_asm};
 use std::ffi::c_void;

@@ -79,6 +79,16 @@ pub(super) fn step_on(at: usize) {
     }
 }
 
+/// Sets a breakpoint at every instruction of `switch`: until a [`switch_stepping`] returns.
+///
+/// # Safety
+///
+/// The next switch is to a stack that waits in one.
+pub(super) unsafe fn step_from_now() {
+    IN_PLACE.store(0, Relaxed);
+    instructions().iter().for_each(|(at, _)| write(*at, BREAKPOINT));
+}
+
 /// Switches with SIGTRAP before every instruction of `switch`, until this returns on either stack.
 ///
 /// # Safety
@@ -86,9 +96,10 @@ pub(super) fn step_on(at: usize) {
 /// As for `switch`.
 #[inline(never)]
 pub(super) unsafe extern "C" fn switch_stepping(save: *mut *mut u8, load: *mut u8) {
-    IN_PLACE.store(0, Relaxed);
-    instructions().iter().for_each(|(at, _)| write(*at, BREAKPOINT));
-    // SAFETY: passed on.
-    unsafe { switch(save, load) };
+    // SAFETY: the caller's promise, and the next switch returns here.
+    unsafe {
+        step_from_now();
+        switch(save, load);
+    }
     instructions().iter().for_each(|(at, bytes)| write(*at, bytes));
 }

@@ -99,6 +99,16 @@ pub(super) unsafe extern "C" fn switch_stepping(save: *mut *mut u8, load: *mut u
     )
 }
 
+/// Sets the trap flag: SIGTRAP after every instruction, until a [`switch_stepping`] returns.
+///
+/// # Safety
+///
+/// The next switch is to a stack that waits in one.
+pub(super) unsafe fn step_from_now() {
+    // SAFETY: the handler is in place, as the caller is about to be stepped through.
+    unsafe { asm!("pushf", "or qword ptr [rsp], 256", "popf") };
+}
+
 /// The length of `switch`, whose last byte is its only `ret`.
 pub(super) fn switch_bytes() -> usize {
     const BYTES: usize = 51;

@@ -45,7 +45,7 @@ fn run_in_a_row<T: Send + 'static>(tasks: Vec<Box<dyn FnOnce() -> T + Send>>) ->
     tasks
 }
 
-/// No two cards have the same stack, and each has one of its class. When nobody begins any more.
+/// No two cards have the same stack, and each has one of its class. To be asked when nobody begins any more.
 fn assert_each_has_its_own() {
     let mut stacks = HashSet::new();
     stack::for_each_slot(|slot| {
@@ -139,7 +139,7 @@ fn nobody_loses_what_is_on_its_stack() {
                 assert!(family.join().unwrap() > 0);
             }
         }
-        // Those are still at it: in the middle of an exchange, two cards have the same.
+        // Those that nobody joins are still at it: in the middle of an exchange, two cards have the same.
         assert!(runtime.shutdown(Duration::from_secs(60)).left().is_empty());
         assert_each_has_its_own();
     });
