@@ -110,7 +110,7 @@ pub(crate) struct Task {
     fate: AtomicU8,
     /// A worker's own: it polls futures (`stackless.rs`).
     pub(crate) is_carrier: Cell<bool>,
-    /// Free at every wake, and bound to no worker while it does not run (K7).
+    /// Free at every wake, and bound to no worker while it does not run (K7). Its own while it runs; who wakes it reads it behind the park.
     roams: Cell<bool>,
     /// Of its slot.
     class: Cell<Class>,
@@ -313,6 +313,11 @@ impl TaskRef {
     /// Asked by whoever it belongs to (K2).
     pub(crate) fn roams(self) -> bool {
         self.get().roams.get()
+    }
+
+    /// By the task itself, while it runs: one that does not roam for a while stays bound to the worker that it is on.
+    pub(crate) fn let_roam(self, roams: bool) {
+        self.get().roams.set(roams);
     }
 
     /// The worker that runs it, for the task itself.

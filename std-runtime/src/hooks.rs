@@ -79,6 +79,10 @@ fn wait_green(
         if poll(&waker).is_ready() {
             return Ok(());
         }
+        // W2: on another one since the last park, or a wait inside the poll.
+        if task.roams() {
+            worker = worker::current().expect("a task runs on a worker");
+        }
         // A request that comes after this look leaves a wake-up behind it, so that the park below ends.
         if is_cancelled(task) {
             return Err(Stopped::Cancelled);
@@ -105,9 +109,6 @@ fn wait_green(
             }
         }
         about.set(None);
-        if task.roams() {
-            worker = worker::current().expect("a task runs on a worker"); // W2
-        }
     }
 }
 

@@ -2,18 +2,23 @@
 //! happen is waited for, and hangs if it does not.
 
 use greenlight::{
-    Mutex, Runtime, Semaphore, WaitGroup,
+    Mutex, Runtime, Semaphore, WaitGroup, block_on,
     channel::{RecvTimeoutError, bounded, never, unbounded},
-    go_roaming, scope, select, sleep,
+    go_roaming,
+    net::TcpListener,
+    scope, select, sleep,
     task::{self, Builder},
     yield_now,
 };
 use std::{
     collections::HashSet,
+    future::{Future, poll_fn},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::*},
     },
+    task::{Context, Poll, Wake, Waker},
     thread::{self, ThreadId},
     time::Duration,
 };
@@ -219,6 +224,86 @@ fn no_move_while_it_unwinds() {
     });
     tasks.into_iter().for_each(|task| assert!(task.join().unwrap_err().is_panic()));
     assert_eq!(dropped.load(SeqCst), 6);
+}
+
+/// A future that waits inside its poll, in `block_on` and in a select: the task may have moved when the poll says that it is not ready yet.
+#[test]
+fn a_poll_may_move_it() {
+    let runtime = roaming(3);
+    let tasks: Vec<_> = (0..30)
+        .map(|number| {
+            let slow = move |mut polls| {
+                poll_fn(move |context| {
+                    sleep(MS / 20);
+                    context.waker().wake_by_ref();
+                    polls -= 1;
+                    if polls == 0 { Poll::Ready(number) } else { Poll::Pending }
+                })
+            };
+            runtime.go(move || {
+                assert_eq!(block_on(slow(20)), number);
+                let nothing = never::<()>();
+                select! {
+                    recv(nothing) -> _ => unreachable!(),
+                    wait(slow(20)) -> found => assert_eq!(found, number),
+                }
+            })
+        })
+        .collect();
+    tasks.into_iter().for_each(|task| task.join().unwrap());
+}
+
+/// Whoever looks after the sockets between two tasks calls wakers of the program's. One that waits, though it should not, comes back to
+/// the worker that it was called by, whichever task that was called from.
+#[test]
+fn no_move_while_it_delivers_events() {
+    #[derive(Default)]
+    struct Waits {
+        calls: AtomicUsize,
+        moves: AtomicUsize,
+    }
+
+    impl Wake for Waits {
+        fn wake(self: Arc<Self>) {
+            let before = this_thread();
+            for _ in 0..3 {
+                sleep(MS / 10);
+                yield_now();
+            }
+            self.moves.fetch_add(usize::from(this_thread() != before), Relaxed);
+            self.calls.fetch_add(1, Relaxed);
+        }
+    }
+
+    let (runtime, over) = (roaming(2), Arc::new(AtomicBool::new(false)));
+    let busy: Vec<_> = (0..8)
+        .map(|_| {
+            let over = over.clone();
+            runtime.go(move || {
+                while !over.load(Relaxed) {
+                    yield_now();
+                }
+            })
+        })
+        .collect();
+    let waits = Arc::new(Waits::default());
+    let waker = waits.clone();
+    runtime.run(move || {
+        for round in 1..=100 {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            let mut accepting = pin!(listener.accept_async());
+            let waker = Waker::from(waker.clone());
+            assert!(accepting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            let _stream = std::net::TcpStream::connect(address).unwrap();
+            while waits.calls.load(Relaxed) < round {
+                yield_now();
+            }
+        }
+        assert_eq!(waits.moves.load(Relaxed), 0);
+    });
+    over.store(true, Relaxed);
+    busy.into_iter().for_each(|task| task.join().unwrap());
 }
 
 /// A parked roaming task belongs to no worker: it goes on, though the threads of its runtime may have ended.

@@ -27,13 +27,16 @@ impl Worker {
     /// Has `events` wake whom they are for. Of the futures among them, this worker polls one next; for the others help is called, when
     /// all are there. If it came for each at once, it would take that one, and sleep again before the next: as many wake-ups of a
     /// thread as there are events.
+    ///
+    /// A waker of the program's may wait, though it should not. Whoever called this goes on with this worker: so a task that roams does not
+    /// move meanwhile (W2). `events` does not unwind.
     pub(crate) fn deliver(&self, events: impl FnOnce()) {
         let outer = self.local.delivers.replace(Some(self.watched.picks()));
+        let roaming = self.watched.task().filter(|task| task.roams());
+        roaming.inspect(|task| task.let_roam(false));
         events();
-        // A waker of the program's may have waited: then a roaming task is elsewhere now, and nothing of this worker's is ours.
-        if !current().is_some_and(|here| std::ptr::eq(here, self)) {
-            return;
-        }
+        roaming.inspect(|task| task.let_roam(true));
+        debug_assert!(current().is_some_and(|here| std::ptr::eq(here, self)), "moved inside its worker's code");
         self.local.delivers.set(outer);
         if self.delivers() {
             return; // by a waker that delivers events
