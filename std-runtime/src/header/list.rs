@@ -109,12 +109,13 @@ impl TaskRef {
         if let Some(next) = task.next.get() {
             prefetch(next.0.as_ptr().cast());
         }
-        let (from, then) = match task.stack_pointer.get() {
-            frames if !frames.is_null() => (frames, LINE),
-            _ => (self.0.as_ptr().cast::<u8>().wrapping_add(LINE), 2 * LINE),
-        };
-        prefetch(from);
-        prefetch(from.wrapping_add(then));
+        let frames = task.stack_pointer.get();
+        if frames.is_null() {
+            let closure = self.0.as_ptr().cast::<u8>().wrapping_add(LINE);
+            [0, 2 * LINE].into_iter().for_each(|line| prefetch(closure.wrapping_add(line)));
+        } else {
+            [0, LINE, 2 * LINE, 3 * LINE].into_iter().for_each(|line| prefetch(frames.wrapping_add(line)));
+        }
     }
 }
 
