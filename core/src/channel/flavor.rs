@@ -34,6 +34,20 @@ macro_rules! each {
     };
 }
 
+/// What a wait at a rendezvous asks again and again: inlined for that, a call for the others.
+macro_rules! meeting_or_elsewhere {
+    ($self:ident.$method:ident() -> $result:ty) => {{
+        #[inline(never)]
+        fn elsewhere<T>(flavor: &Flavor<T>) -> $result {
+            each!(flavor, buffer => buffer.$method())
+        }
+        match $self {
+            Self::Rendezvous(meeting) => meeting.$method(),
+            _ => elsewhere($self),
+        }
+    }};
+}
+
 /// Not inlined, so that a program's sends and receives hold the code of the most usual buffers only.
 impl<T> Flavor<T> {
     #[inline(never)]
@@ -44,26 +58,6 @@ impl<T> Flavor<T> {
     #[inline(never)]
     fn pop_elsewhere(&self) -> Result<T, TryRecvError> {
         each!(self, buffer => buffer.pop())
-    }
-
-    #[inline(never)]
-    fn is_closed_elsewhere(&self) -> bool {
-        each!(self, buffer => buffer.is_closed())
-    }
-
-    #[inline(never)]
-    fn len_elsewhere(&self) -> usize {
-        each!(self, buffer => buffer.len())
-    }
-
-    #[inline(never)]
-    fn may_pop_elsewhere(&self) -> bool {
-        each!(self, buffer => buffer.may_pop())
-    }
-
-    #[inline(never)]
-    fn may_push_elsewhere(&self) -> bool {
-        each!(self, buffer => buffer.may_push())
     }
 }
 
@@ -109,10 +103,7 @@ impl<T> Buffer<T> for Flavor<T> {
 
     #[inline]
     fn is_closed(&self) -> bool {
-        match self {
-            Self::Rendezvous(meeting) => meeting.is_closed(),
-            _ => self.is_closed_elsewhere(),
-        }
+        meeting_or_elsewhere!(self.is_closed() -> bool)
     }
 
     fn capacity(&self) -> usize {
@@ -121,26 +112,17 @@ impl<T> Buffer<T> for Flavor<T> {
 
     #[inline]
     fn len(&self) -> usize {
-        match self {
-            Self::Rendezvous(meeting) => meeting.len(),
-            _ => self.len_elsewhere(),
-        }
+        meeting_or_elsewhere!(self.len() -> usize)
     }
 
     #[inline]
     fn may_pop(&self) -> bool {
-        match self {
-            Self::Rendezvous(meeting) => meeting.may_pop(),
-            _ => self.may_pop_elsewhere(),
-        }
+        meeting_or_elsewhere!(self.may_pop() -> bool)
     }
 
     #[inline]
     fn may_push(&self) -> bool {
-        match self {
-            Self::Rendezvous(meeting) => meeting.may_push(),
-            _ => self.may_push_elsewhere(),
-        }
+        meeting_or_elsewhere!(self.may_push() -> bool)
     }
 
     fn can_pop(&self) -> bool {

@@ -159,7 +159,7 @@ impl<'a, T, B: Buffer<T> + ?Sized> Wait<'a, T, B> {
     pub(super) unsafe fn poll_recv(&self, waker: &Waker) -> Poll<Result<T, TryRecvError>> {
         // Inlined is what every wait ends with: a peer has left the value.
         if self.is_finished() {
-            // SAFETY: done, so the seat is ours.
+            // SAFETY: done, so the seat is ours (U3).
             if let Some(value) = unsafe { self.waiter.payload.replace(None) } {
                 self.stage.set(Stage::Over);
                 return Poll::Ready(Ok(value));
@@ -235,7 +235,7 @@ impl<'a, T, B: Buffer<T> + ?Sized> Wait<'a, T, B> {
     #[inline]
     pub(super) unsafe fn poll_send(&self, waker: &Waker) -> Poll<Result<(), SendError<T>>> {
         // Inlined, as in `poll_recv`: a peer has taken the value.
-        // SAFETY: done, so the seat is ours.
+        // SAFETY: done, so the seat is ours (U3).
         if self.is_finished() && unsafe { self.waiter.payload.is_empty() } {
             self.stage.set(Stage::Over);
             return Poll::Ready(Ok(()));
